@@ -44,9 +44,18 @@ export async function keepRecord(record: RetainedDatabase, parts: RecordParts): 
     return undefined
   }
   const due = dueAt(record, spec)
+  if (due !== undefined && due <= parts.now() && !(await isAsItStands(record, parts))) return 1
   const { nextMs, trouble } = await expire(record, { target, dueAt: due }, parts)
   await writeStatus(record, keptStatus(record, { states, dueAt: due, trouble }), parts)
   return nextMs
+}
+
+/** A date may have been moved, and a watch may lag: nothing is deleted by an old record. */
+async function isAsItStands(record: RetainedDatabase, { cluster, caches }: RecordParts): Promise<boolean> {
+  const standing = (await readObject(cluster, pathOfObject(record))) as RetainedDatabase | undefined
+  if (standing?.metadata.resourceVersion === record.metadata.resourceVersion) return true
+  if (standing) caches.retained.put(standing)
+  return false
 }
 
 /** By the cache if that says that nothing uses it; else by the API server, since a record may be deleted because of it. */

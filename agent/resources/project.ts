@@ -31,7 +31,8 @@ const quota = z
   .meta({ example: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 } })
 
 /** For how many days a deleted database is kept, in a project that says nothing else. */
-const usualDays = 7
+/** For how many days deleted databases can be had back, where nobody has said it. */
+export const usualDays = 7
 
 /** A project as the API accepts, stores and returns it. Parsing a returned one gives the same again. */
 export const projectSpec = z

@@ -48,6 +48,16 @@ export function isTakenOver({ record, spec }: Read, others: Iterable<RetainedDat
   return false
 }
 
+/** The uids of volumes of a record that other records name too, unless it has taken those over: they are not its own to delete. Pure. */
+export function sharedVolumes(record: RetainedDatabase, others: readonly RetainedDatabase[]): Set<string> {
+  const theirs = others.filter((other) => {
+    if (other.metadata.name === record.metadata.name) return false
+    const { spec } = readRetained(other)
+    return spec === undefined || !isTakenOver({ record: other, spec }, [record])
+  })
+  return recordedVolumes(theirs)
+}
+
 /** A total order: of two records, never both are dropped. */
 function precedes(one: Read, other: Read): boolean {
   const order = ({ record, spec }: Read) => [

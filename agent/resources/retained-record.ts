@@ -6,7 +6,7 @@ import type { StoredDatabaseSpec } from './database.ts'
 import { toBase64 } from './database-secrets.ts'
 import type { DatabaseShape } from './kept-volume.ts'
 import { type DatabaseTarget, namespaceOf } from './kind.ts'
-import { label, managedBy } from './labels.ts'
+import { annotation, label, managedBy } from './labels.ts'
 import type { RetainedDatabase, RetainedDatabaseSpec, RetainedDatabaseVolume } from './retained-database.ts'
 
 /** Everything that is known of a deleted database. */
@@ -81,12 +81,23 @@ const recordType = { apiVersion: kinds.RetainedDatabase.apiVersion, kind: 'Retai
 /** Annotations of the operator's framework and of kubectl, which describe the object that is gone. */
 const bookkeeping = /^(operator\.cloud\.crate\.io|kopf\.zalando\.org|kopf\.dev|kubectl\.kubernetes\.io)\//
 
+/**
+ * Annotations of a CrateDB that is made again: without those that describe the object that is gone, and without the permission to delete that
+ * one in spite of its protection.
+ */
+export function lastingAnnotations(annotations: Record<string, string> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => !bookkeeping.test(key) && key !== annotation.allowDeletion))
+}
+
 /** A CrateDB without what describes only the object that is gone. */
 export function asItStood({ metadata, spec = {} }: KubernetesObject): NonNullable<RetainedDatabaseSpec['cratedb']> {
-  const annotations = Object.entries(metadata.annotations ?? {}).filter(([key]) => !bookkeeping.test(key))
   // A restore that was on names a Secret that is gone, and would begin again.
   const { restoreSnapshot: _, ...cluster } = spec.cluster ?? {}
-  return { labels: { ...metadata.labels }, annotations: Object.fromEntries(annotations), spec: { ...structuredClone(spec), cluster } }
+  return {
+    labels: { ...metadata.labels },
+    annotations: lastingAnnotations(metadata.annotations),
+    spec: { ...structuredClone(spec), cluster },
+  }
 }
 
 /** The CrateDB as it was recorded; undefined if it is not known. */
@@ -95,7 +106,12 @@ export function recordedCrateDB({ spec: { project, database, cratedb } }: Retain
     cratedb && {
       apiVersion: kinds.CrateDB.apiVersion,
       kind: 'CrateDB',
-      metadata: { name: database, namespace: namespaceOf(project), labels: cratedb.labels, annotations: cratedb.annotations },
+      metadata: {
+        name: database,
+        namespace: namespaceOf(project),
+        labels: cratedb.labels,
+        annotations: lastingAnnotations(cratedb.annotations),
+      },
       spec: structuredClone(cratedb.spec),
     }
   )

@@ -8,6 +8,7 @@ import { deletionConsequences } from '../../resources/database-plan.ts'
 import { desiredSecrets } from '../../resources/database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { deletion, type Operation } from '../../resources/operation.ts'
+import { usualDays } from '../../resources/project.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
@@ -47,7 +48,8 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { retainVolum
     throw new Problem('protected', `Database ${target.project}/${target.database} has deletionProtection. Set it to false first.`)
   }
   const retainVolumes = query.retainVolumes ?? present.spec.retainVolumes
-  const { keepDeletedDays: keepDays = 0 } = parts.accepted.project(target.project)?.spec ?? {}
+  // What an earlier version accepted does not say it.
+  const keepDays = parts.accepted.project(target.project)?.spec.keepDeletedDays ?? usualDays
   return {
     parameters: { retainVolumes, ...(retainVolumes && { keepDays }), ...(isUnprotected(present) && { unprotected: true }) },
     timeoutSeconds: seconds(parts.config.timeouts.delete),

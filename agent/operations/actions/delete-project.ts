@@ -6,6 +6,7 @@ import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { deletionConsequences } from '../../resources/database-plan.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { deletedWith, deletion } from '../../resources/operation.ts'
+import { usualDays } from '../../resources/project.ts'
 import type { RetainedDatabaseVolume } from '../../resources/retained-database.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
 import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
@@ -55,20 +56,19 @@ function decide(parts: DecisionParts, asked: Asked<ProjectTarget, Given>): Propo
   if (present.spec.deletionProtection) {
     throw new Problem('protected', `Project ${target.project} has deletionProtection. Set it to false first.`)
   }
+  // What an earlier version accepted does not say it.
+  const keepDays = present.spec.keepDeletedDays ?? usualDays
   const databases = parts.accepted.databases(target.project)
   refuseUnlessDeletable(target, databases, query)
   const unprotected = databases.filter(isUnprotected).map(({ spec }) => spec.id)
   return {
     parameters: {
       ...query,
-      ...(query.retainVolumes && { keepDays: present.spec.keepDeletedDays }),
+      ...(query.retainVolumes && { keepDays }),
       ...(unprotected.length > 0 && { unprotected }),
     },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
-    plan: [
-      ...databasesStep(parts, databases, query, present.spec.keepDeletedDays),
-      projectStep(target, present.object, asked.volumeSnapshots),
-    ],
+    plan: [...databasesStep(parts, databases, query, keepDays), projectStep(target, present.object, asked.volumeSnapshots)],
   }
 }
 

@@ -1,7 +1,9 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
 import type { RetainedDatabase, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import { sharedVolumes } from '../../resources/retained-keeping.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
 import { deletedOfRequest, deletedPlace, readRecord, withDeleted, workingOn } from '../deciding/deleted-database.ts'
 import type { Progress, WorkContext } from '../work/context.ts'
@@ -40,7 +42,11 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget>): Proposed {
     const message = `operation ${working.metadata.name} (${working.spec.action}) of it has not ended; repeat the request when it has`
     throw refusal('wrong-state', [{ path: '', message }])
   }
-  const looked = record.spec.volumes.map((volume) => ({ volume, left: whyLeft(standingOf(volumes, volume), volume) }))
+  const shared = sharedVolumes(record, othersOf(record, parts.caches.retained.values()))
+  const looked = record.spec.volumes.map((volume) => {
+    const left = shared.has(volume.uid) ? ofAnother : whyLeft(standingOf(volumes, volume), volume)
+    return { volume, left }
+  })
   const goes = looked.filter(({ left }) => left === undefined).map(({ volume }) => volume)
   const bytes = goes.reduce((sum, { capacity }) => sum + (parseBytes(capacity ?? '') ?? 0n), 0n)
   const stays = looked.flatMap(({ volume: { volume }, left }) => (left === undefined ? [] : [`Volume ${volume} stays: ${left}.`]))
@@ -53,6 +59,22 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget>): Proposed {
     timeoutSeconds: seconds(parts.config.timeouts.delete),
     plan: [{ name: 'delete-volumes', objects: [], consequences, removed: [record] }],
   }
+}
+
+/** A database that failed to come back and was deleted again shares volumes with the one that it was. */
+const ofAnother = 'another deleted database of that name has it, too'
+
+/** Selects the records of the same name. */
+function sameName({ spec: { project, database } }: RetainedDatabase): string {
+  return `${label.project}=${project},${label.database}=${database}`
+}
+
+/** The other records of the same name. */
+function othersOf({ metadata, spec }: RetainedDatabase, all: Iterable<RetainedDatabase>): RetainedDatabase[] {
+  return [...all].filter((other) => {
+    const isSameName = other.spec?.project === spec.project && other.spec.database === spec.database
+    return isSameName && other.metadata.name !== metadata.name
+  })
 }
 
 function standingOf(volumes: KubernetesObject[], { volume }: RetainedDatabaseVolume): KubernetesObject | undefined {
@@ -81,14 +103,19 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
   if (!record) return { next: 'done', message: 'The deleted database is gone.' }
   if (!context.operation.status?.step) await context.begin('delete-volumes')
   await showPhase(context, record, { phase: 'Purging', message: `Operation ${context.operation.metadata.name} deletes its data.` })
-  const fates = await Promise.all(record.spec.volumes.map((volume) => purgeVolume(context, record, volume)))
+  const all = (await context.cluster.list('RetainedDatabase', context.options.namespace, sameName(record))) as RetainedDatabase[]
+  const shared = sharedVolumes(record, othersOf(record, all))
+  const own = record.spec.volumes.filter(({ uid }) => !shared.has(uid))
+  const fates = await Promise.all(own.map((volume) => purgeVolume(context, record, volume)))
   const left = fates.flatMap((fate) => (typeof fate === 'object' ? fate : []))
   const open = fates.filter((fate) => fate === 'going').length
   if (open > 0) return { next: 'wait', message: `${open} volumes are being deleted by their storage.`, recheckMs: 500 }
   if (left.length > 0) return incomplete(context, record, left)
   await context.cluster.remove(record)
-  await context.finish(`${record.spec.volumes.length} volumes are deleted.`)
-  return { next: 'done', message: `Purged: ${record.spec.volumes.length} volumes are deleted.` }
+  const stay = record.spec.volumes.length - own.length
+  const rest = stay === 0 ? '' : ` ${stay} ${stay === 1 ? 'stays' : 'stay'} for another deleted database of that name.`
+  await context.finish(`${own.length} volumes are deleted.`)
+  return { next: 'done', message: `Purged: ${own.length} volumes are deleted.${rest}` }
 }
 
 /** Does the next thing for one volume. */

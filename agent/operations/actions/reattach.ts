@@ -14,7 +14,7 @@ import { retainedOf } from '../deciding/retained.ts'
 import { importSceneOf } from '../deciding/standing-region.ts'
 import { readVolumes } from '../deciding/standing-volumes.ts'
 import { maxPieceBytes } from '../request-secret.ts'
-import { advanceReattach, createdAnew, reserveStep } from '../work/reattached-database.ts'
+import { advanceReattach, createdAnew, leaveReattach, reserveStep } from '../work/reattached-database.ts'
 import { type Action, type Asked, databaseRequest } from './action.ts'
 
 /** Makes a database again with the volumes that it had in another cluster. An import asks for it. */
@@ -34,7 +34,7 @@ export const reattach: Action<DatabaseTarget> = {
       decide,
     }),
   ],
-  work: { advance: advanceReattach },
+  work: { advance: advanceReattach, leave: leaveReattach },
 }
 
 type AskedReattach = Asked<DatabaseTarget, Record<string, never>, Record<string, unknown>>

@@ -9,6 +9,7 @@ import {
   deletedPlace,
   quotaFaults,
   readDeleted,
+  readRecord,
   surroundingFaults,
   withDeleted,
   workingOn,
@@ -16,7 +17,7 @@ import {
 import { leavingProblem, projectAround } from '../deciding/present.ts'
 import { isDone, observedOf, type Progress, type WorkContext } from '../work/context.ts'
 import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
-import { claimsAreTheirs, reserveVolumes } from '../work/reattach.ts'
+import { claimsAreTheirs, giveUpVolumes, reserveVolumes } from '../work/reattach.ts'
 import { showPhase } from '../work/retaining.ts'
 import { type Action, type Asked, databaseRequest, flag } from './action.ts'
 
@@ -49,7 +50,7 @@ export const undelete: Action<DatabaseTarget> = {
       decide,
     }),
   ],
-  work: { advance },
+  work: { advance, leave },
 }
 
 type Given = { deleted: string; startsEmpty?: true; body?: UndeleteBody }
@@ -151,7 +152,8 @@ function taken({ target }: WorkContext<DatabaseTarget>): Progress {
   }
 }
 
-async function reserve(context: WorkContext<DatabaseTarget>, { record }: UndeleteEvidence, plan: Undeletion): Promise<Progress> {
+async function reserve(context: WorkContext<DatabaseTarget>, evidence: UndeleteEvidence, plan: Undeletion): Promise<Progress> {
+  const { record } = evidence
   const [fault] = plan.faults
   if (fault) {
     const message = `It cannot be had back as it was accepted: ${plan.faults.map((each) => each.message).join('; ')}.`
@@ -162,7 +164,17 @@ async function reserve(context: WorkContext<DatabaseTarget>, { record }: Undelet
   const progress = await reserveVolumes(context, plan.used)
   if (progress) return progress
   await context.finish(`${plan.used.length} volumes are reserved.`)
+  // A cancellation between two steps would leave them reserved.
+  await context.begin(evidence.secrets.length > 0 ? 'return-secrets' : 'create')
   return { next: 'again' }
+}
+
+/** Without the database, its volumes are for nobody again: a new one of that name must not get them. */
+async function leave(context: WorkContext<DatabaseTarget>): Promise<undefined> {
+  const record = await readRecord((ref) => context.cluster.read(ref), context.options.namespace, given(context).deleted)
+  if (!record || (await readCrateDB(context))) return
+  const names = record.spec.volumes.map(({ volume }) => volume)
+  await giveUpVolumes(context, names, record.metadata.uid ?? '')
 }
 
 /** Before the CrateDB, which refers to them. Those of another tool that stand are not overwritten. */
@@ -179,6 +191,7 @@ async function returnSecrets(context: WorkContext<DatabaseTarget>, { record, sec
     if (!standing || labels?.['app.kubernetes.io/managed-by'] === 'skerry') await cluster.apply(secret, standing)
   }
   await context.finish(`${secrets.length} Secrets are back.`)
+  await context.begin('create')
   return { next: 'again' }
 }
 

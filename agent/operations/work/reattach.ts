@@ -78,6 +78,23 @@ async function lookAt(cluster: WorkCluster, wanted: VolumeToReserve): Promise<Lo
   return { write: () => cluster.patch(ref, change) }
 }
 
+/**
+ * Takes a reservation back, so that no other database of that name gets the data: a volume that is reserved and that no claim has becomes
+ * Released again, as of a claim that never was. Undone by `reserveVolumes`.
+ *
+ * @param uid of anything that is no claim
+ */
+export async function giveUpVolumes({ cluster }: Context, names: readonly string[], uid: string): Promise<void> {
+  for (const name of names) {
+    const ref = { kind: 'PersistentVolume' as const, name }
+    const standing = await cluster.read(ref)
+    const { claimRef } = standing?.spec ?? {}
+    if (!standing || !claimRef || claimRef.uid !== undefined || standing.status?.phase === 'Bound') continue
+    const { resourceVersion } = standing.metadata
+    await cluster.patch(ref, { metadata: { resourceVersion }, spec: { claimRef: { uid } } })
+  }
+}
+
 function absent(cluster: WorkCluster, { volume, claim, manifest }: VolumeToReserve): Look {
   if (!manifest) return { fault: `volume ${volume} of ${claim} no longer exists` }
   return { write: () => cluster.apply(manifest, undefined) }

@@ -6,12 +6,12 @@ import { claimGroups, claimsOfGroup, groupNames } from '../../resources/data-cla
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { secretObject, toBase64 } from '../../resources/database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
-import { handleOf } from '../../resources/retained-record.ts'
+import { handleOf, lastingAnnotations } from '../../resources/retained-record.ts'
 import type { VolumeManifest } from '../../resources/volume-manifest.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
 import { advanceToState } from './database-state.ts'
 import { advanceSteps, readCrateDB } from './database-steps.ts'
-import { claimsAreTheirs, reserveVolumes, type VolumeToReserve } from './reattach.ts'
+import { claimsAreTheirs, giveUpVolumes, reserveVolumes, type VolumeToReserve } from './reattach.ts'
 
 type Context = WorkContext<DatabaseTarget>
 
@@ -39,7 +39,17 @@ async function reserve(context: Context, volumes: VolumeToReserve[]): Promise<Pr
   const waiting = await reserveVolumes(context, volumes)
   if (waiting) return waiting
   await context.finish(`${volumes.length} volumes are reserved.`)
+  // A cancellation between two steps would leave them reserved.
+  await context.begin('create')
   return { next: 'again' }
+}
+
+/** Without the database, its volumes are for nobody again: a new one of that name must not get them. */
+export async function leaveReattach(context: Context): Promise<undefined> {
+  if (await readCrateDB(context)) return
+  const { volumes } = (await unpackJson(await context.piece(0))) as Kept
+  const names = volumes.map(({ metadata }) => metadata.name)
+  await giveUpVolumes(context, names, context.operation.metadata.uid ?? '')
 }
 
 function toReserve(manifest: VolumeManifest): VolumeToReserve {
@@ -84,7 +94,7 @@ export function createdAnew(
   delete made.cluster?.restoreSnapshot
   const counts = [wanted.nodes.count, ...(wanted.otherGroups ?? []).map(({ count }) => count)]
   for (const [index, group] of (made.nodes?.data ?? []).entries()) if (group.replicas === 0) group.replicas = counts[index] ?? 1
-  const metadata = { name: database, namespace: namespaceOf(project), labels, annotations }
+  const metadata = { name: database, namespace: namespaceOf(project), labels, annotations: lastingAnnotations(annotations) }
   return { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata, spec: made }
 }
 

@@ -10,11 +10,13 @@ import type { RetainedDatabase, RetainedDatabaseStatus, RetainedDatabaseVolume }
 import {
   type DeletedDatabase,
   type DeletionFacts,
+  recordedCrateDB,
   retainedDatabase,
   retainedSecret,
   secretsNamedBy,
 } from '../../resources/retained-record.ts'
 import type { WorkContext } from './context.ts'
+import { unlessNotServed } from './unless-not-served.ts'
 
 type Context = Pick<WorkContext, 'cluster' | 'operation' | 'options'>
 
@@ -59,7 +61,7 @@ export async function keepRecord(
  * The record of a database that an operation deletes: until when its data is kept was decided at acceptance. What earlier versions accepted
  * expires never, as they said.
  */
-export function recordDeleted(
+export async function recordDeleted(
   context: Context,
   target: DatabaseTarget,
   cratedb: KubernetesObject | undefined,
@@ -67,20 +69,29 @@ export function recordDeleted(
 ): Promise<string | undefined> {
   const { metadata, spec, status } = context.operation
   const { keepDays } = (spec.parameters ?? {}) as { keepDays?: number }
+  const before = cratedb ? undefined : await ownRecord(context, target)
   return keepRecord(
     context,
     target,
-    { cratedb, volumes },
+    { cratedb: before ? recordedCrateDB(before) : cratedb, volumes: before?.spec.volumes ?? volumes },
     {
       origin: 'operation',
       // The same in every attempt.
       deletedAt: status?.startedAt ?? spec.acceptedAt,
       deletedBy: spec.requestedBy,
       operation: metadata.name,
-      uid: cratedb?.metadata.uid,
+      uid: before?.spec.uid ?? cratedb?.metadata.uid,
       keepDays,
     },
   )
+}
+
+/** What an attempt before this one has recorded, while the CrateDB was there. */
+async function ownRecord({ cluster, operation, options }: Context, target: DatabaseTarget): Promise<RetainedDatabase | undefined> {
+  const selector = `${label.project}=${target.project},${label.database}=${target.database}`
+  const records = await unlessNotServed(cluster.list('RetainedDatabase', options.namespace, selector))
+  const own = records?.find(({ spec }) => spec?.operation === operation.metadata.name && spec.cratedb !== undefined)
+  return own as RetainedDatabase | undefined
 }
 
 /** How to have a deleted database back, for a message. */
@@ -99,19 +110,21 @@ async function shapeOn({ cluster }: Context, [first]: RetainedDatabaseVolume[]):
 
 async function write({ cluster }: Context, wanted: RetainedDatabase): Promise<RetainedDatabase> {
   const { name, namespace = '' } = wanted.metadata
-  const before = await cluster.read({ kind: 'RetainedDatabase', namespace, name })
-  return (await cluster.apply(wanted, before)) as RetainedDatabase
+  const before = (await cluster.read({ kind: 'RetainedDatabase', namespace, name })) as RetainedDatabase | undefined
+  // An attempt before this one may have seen Secrets that have gone with the namespace since.
+  const secrets = [...new Set([...wanted.spec.secrets, ...(before?.spec.secrets ?? [])])].sort()
+  return (await cluster.apply({ ...wanted, spec: { ...wanted.spec, secrets } }, before)) as RetainedDatabase
 }
 
 /** The agent may create and delete Secrets in its own namespace, not change them. */
 async function keepSecrets({ cluster }: Context, wanted: KubernetesObject): Promise<void> {
   const { name, namespace = '', ownerReferences } = wanted.metadata
   const present = await cluster.read({ kind: 'Secret', namespace, name })
-  const isSame =
-    isDeepStrictEqual(present?.data ?? {}, wanted.data) && present?.metadata.ownerReferences?.[0]?.uid === ownerReferences?.[0]?.uid
-  if (present && isSame) return
+  const isOfRecord = present?.metadata.ownerReferences?.[0]?.uid === ownerReferences?.[0]?.uid
+  const data = { ...(isOfRecord && present?.data), ...wanted.data }
+  if (present && isOfRecord && isDeepStrictEqual(present.data ?? {}, data)) return
   if (present) await cluster.remove(present)
-  await cluster.create(wanted)
+  await cluster.create({ ...wanted, data })
 }
 
 /** Its own Secrets, and those of another tool that its CrateDB refers to: they may go with the namespace. */

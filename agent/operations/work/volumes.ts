@@ -1,4 +1,3 @@
-import { isProblem } from '../../../shared/errors.ts'
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { isClaimOf } from '../../resources/data-claim.ts'
@@ -10,6 +9,7 @@ import { recordedVolumes } from '../../resources/retained-keeping.ts'
 import { retainedVolumeOf } from '../../resources/retained-record.ts'
 import type { WorkCluster } from './cluster.ts'
 import type { WorkContext } from './context.ts'
+import { unlessNotServed } from './unless-not-served.ts'
 
 /**
  * Keeps the volumes of a database or lets them go.
@@ -70,16 +70,6 @@ export async function keptVolumes(
 
 function newer(one: KubernetesObject, other: KubernetesObject): KubernetesObject {
   return (other.metadata.creationTimestamp ?? '') > (one.metadata.creationTimestamp ?? '') ? other : one
-}
-
-/** Undefined where the CRD or the permission is missing after an upgrade by hand. */
-async function unlessNotServed<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request
-  } catch (error) {
-    if (isProblem(error, 'not-served', 'cluster-forbidden')) return undefined
-    throw error
-  }
 }
 
 /** A data claim whose volume does not outlive the database, and why. */

@@ -91,7 +91,7 @@ test('of an undelete and a purge at the same time one is accepted, and the other
   )
 })
 
-test('a cancelled undelete leaves volumes that are reserved, which come back or go as before', async () => {
+test('volumes that somebody has reserved by hand go as others do', async () => {
   const deleted = await deletedOne('neap')
   const [{ volume }] = deleted.volumes
   await scene.patchVolume(volume, { spec: { claimRef: { uid: null, resourceVersion: null } } })
