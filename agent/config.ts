@@ -98,7 +98,7 @@ const databasesSection = z.strictObject({
   sqlUrl: z
     .string()
     .default('http://crate-discovery-{database}.{namespace}.svc.cluster.local:4200/_sql')
-    .describe('URL at which a database answers SQL over HTTP'),
+    .describe('URL at which a database answers SQL over HTTP; with ssl of the database, over HTTPS'),
   heapDumpVolume: storageQuantity
     .default('64Gi')
     .describe(

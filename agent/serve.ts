@@ -91,7 +91,7 @@ export async function serve(config: AgentConfig, pod: Pod, { log, stopping }: { 
   // After the journal, which must know of a change in the caches before a view is rendered because of it.
   const views = { projects: createProjectViews(caches), databases: createDatabaseViews(caches, { clock }) }
   const lease = createLease({ ...leaseOf(config), namespace, holder: pod.name }, tools)
-  const sql = createDatabaseSql(config.databases, tools)
+  const sql = createDatabaseSql(config.databases, { ...tools, caches })
   const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal, sql, clock })
   const requests = createRequests({ ...deciding, actions, journal })
   const standing = { caches, operator, kubernetes, stack, tunnel, obstacles, journal, accepted, deciding, views, lease, meter }

@@ -65,7 +65,7 @@ export async function openAccepting(config: AgentConfig, env: Env, { log, signal
     await close()
     throw new Error('the cluster could not be read in time', { cause: error })
   }
-  const sql = createDatabaseSql(config.databases, { cluster })
+  const sql = createDatabaseSql(config.databases, { cluster, caches })
   const deciding = decisionParts(config, { cluster, accepted, caches, operator, journal, sql, clock })
   return { requests: createRequests({ ...deciding, actions, journal }), journal, caches, close }
 }

@@ -1,9 +1,11 @@
+import { Agent, fetch } from 'undici'
 import { boundedText } from '../../shared/bounded-text.ts'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
-import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import { namespaceOf } from '../resources/kind.ts'
+import type { Caches } from './caches.ts'
 
 /** The result of a statement: one array of values for each row. */
 type SqlResult = { cols: string[]; rows: unknown[][] }
@@ -47,13 +49,29 @@ const usualTimeoutMs = 10_000
 /** What the agent asks for are a few rows. A database belongs to its users, so it may answer anything. */
 const usualMaxBytes = 1024 * 1024
 
-/** @param sqlUrl the URL of a database, with the placeholders `{namespace}` and `{database}` */
-export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: { cluster: Cluster }): DatabaseSql {
+/**
+ * With `ssl`, CrateDB speaks TLS on the port of HTTP, and nothing else. The certificate is the customer's: its authority is known to nobody here, and
+ * its names need not be those inside the cluster. It is not verified, as the Crate Operator does not either (psycopg's `sslmode=prefer`).
+ */
+const unverified = new Agent({ connect: { rejectUnauthorized: false } })
+
+/**
+ * @param sqlUrl the URL of a database, with the placeholders `{namespace}` and `{database}`. One with `http:` is used with `https:` for a database
+ * that has `ssl`; one with `https:` is used as it is, and its certificate verified.
+ */
+export function createDatabaseSql(
+  { sqlUrl }: { sqlUrl: string },
+  { cluster, caches }: { cluster: Cluster; caches: Pick<Caches, 'databases'> },
+): DatabaseSql {
   async function passwordOf(namespace: string, database: string): Promise<string> {
     const name = `user-system-${database}`
     const secret = await readObject(cluster, pathOf(kinds.Secret, namespace, name))
     if (!secret) throw new Problem('database-unreachable', `The Crate Operator has not made the Secret ${namespace}/${name} yet.`)
     return Buffer.from(secret.data?.password ?? '', 'base64').toString('utf8')
+  }
+
+  function hasTls(namespace: string, name: string): boolean {
+    return caches.databases.get(keyOf({ namespace, name }))?.spec?.cluster?.ssl !== undefined
   }
 
   return {
@@ -65,12 +83,14 @@ export function createDatabaseSql({ sqlUrl }: { sqlUrl: string }, { cluster }: {
     ) {
       const namespace = namespaceOf(project)
       const password = await passwordOf(namespace, database)
+      const isTurned = sqlUrl.startsWith('http:') && hasTls(namespace, database)
       const url = sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database)
       const what = `database ${project}/${database}`
-      let answer: Response
+      let answer: Awaited<ReturnType<typeof fetch>>
       let body: Partial<SqlResult> & { error?: { message?: unknown; code?: unknown } | null }
       try {
-        answer = await fetch(url, {
+        answer = await fetch(isTurned ? url.replace('http:', 'https:') : url, {
+          ...(isTurned && { dispatcher: unverified }),
           method: 'POST',
           headers: {
             'content-type': 'application/json',

@@ -148,7 +148,7 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
     get requests() {
       return half.requests
     },
-    sql: createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin }),
+    sql: createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster: admin, caches: half.caches }),
     logged,
     accept,
     whenOperation,
@@ -238,7 +238,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     caches,
     config: { namespace, operator: { namespace: 'crate-operator', name: 'crate-operator' } },
   })
-  const databases = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster })
+  const databases = createDatabaseSql({ sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` }, { cluster, caches })
   let aroundSql: AroundSql | undefined
   const sql: DatabaseSql = {
     query: (...given) => (aroundSql ? aroundSql(given[1], () => databases.query(...given), given[0].database) : databases.query(...given)),

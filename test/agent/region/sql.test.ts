@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createDatabaseSql, type SqlOptions, withoutSecrets } from '../../../agent/region/sql.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
+import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { createServingCertificate } from '../../cluster/certificates.ts'
 
 const limit = { timeout: 30_000 }
 const secret = { data: { password: Buffer.from('password of system').toString('base64') } }
 const cluster = { request: async () => secret } as unknown as Cluster
+
+const knowing = (...objects: KubernetesObject[]) => ({
+  databases: new Map(objects.map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object])),
+})
 
 /** Asks a database that answers like this. */
 async function query(t: TestContext, answer: (response: ServerResponse) => void, options?: SqlOptions) {
@@ -18,7 +25,12 @@ async function query(t: TestContext, answer: (response: ServerResponse) => void,
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
   const sqlUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/_sql`
-  return createDatabaseSql({ sqlUrl }, { cluster }).query({ project: 'harbour', database: 'gauge' }, 'SELECT 1', [], options)
+  return createDatabaseSql({ sqlUrl }, { cluster, caches: knowing() as never }).query(
+    { project: 'harbour', database: 'gauge' },
+    'SELECT 1',
+    [],
+    options,
+  )
 }
 
 test('a database answers with its rows', limit, async (t) => {
@@ -73,4 +85,24 @@ test('a wait for an answer ends when it is no longer wanted', limit, async (t) =
   const enough = new AbortController()
   const waiting = query(t, () => enough.abort(), { signal: enough.signal })
   await assert.rejects(waiting, { type: 'database-unreachable' })
+})
+
+test('a database with ssl is asked over TLS, with a certificate of its own, and no other one is', limit, async (t) => {
+  const { cert, key } = await createServingCertificate('of the customer')
+  const server = createTlsServer({ cert, key }, (request, response) => {
+    request.resume()
+    response.end('{"cols":["1"],"rows":[[1]]}')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close().closeAllConnections())
+  const keystore = { secretKeyRef: { name: 'ssl-gauge', key: 'keystore' } }
+  const metadata = { namespace: 'project-harbour', name: 'gauge' }
+  const gauge = { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata, spec: { cluster: { ssl: { keystore } } } }
+  const at = (protocol: string) => `${protocol}://127.0.0.1:${(server.address() as AddressInfo).port}/_sql`
+  const ask = (sqlUrl: string, database: string) =>
+    createDatabaseSql({ sqlUrl }, { cluster, caches: knowing(gauge) as never }).query({ project: 'harbour', database }, 'SELECT 1')
+  assert.deepEqual((await ask(at('http'), 'gauge')).rows, [[1]])
+  await assert.rejects(ask(at('http'), 'tide'), { type: 'database-unreachable' })
+  // The site has chosen https itself: then it is verified.
+  await assert.rejects(ask(at('https'), 'gauge'), { type: 'database-unreachable' })
 })

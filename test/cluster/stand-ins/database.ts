@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import { createServingCertificate } from '../certificates.ts'
 import type { DatabaseState, Databases, Health } from './databases.ts'
 import type { Bucket } from './repository-state.ts'
 import { runStatement } from './sql.ts'
@@ -23,11 +25,26 @@ export type DatabaseStandIn = {
 
 /**
  * Serves `POST /<namespace>/<name>/_sql` as CrateDB does: HTTP Basic authentication as `system` or a user created later, JSON requests and
- * answers, its error codes. A database without a ready node hangs up.
+ * answers, its error codes. A database without a ready node hangs up. One with a keystore speaks TLS, with a certificate that nobody knows.
  */
 export async function serveDatabases(databases: Databases): Promise<DatabaseStandIn> {
-  const server = createServer((request, response) => {
-    answer(databases, request, response).catch(() => response.destroy())
+  const handle = (isTls: boolean) => (request: IncomingMessage, response: ServerResponse) => {
+    answer(databases, request, response, isTls).catch(() => response.destroy())
+  }
+  const plain = createServer(handle(false))
+  const secure = createTlsServer(await createServingCertificate('of a customer'), handle(true))
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket)).on('error', () => socket.destroy())
+    socket.once('readable', () => {
+      const first: Buffer | null = socket.read()
+      if (first === null) return void socket.destroy()
+      socket.unshift(first)
+      // A handshake of TLS begins with a record of type 22.
+      const chosen = first[0] === 22 ? secure : plain
+      chosen.emit('connection', socket)
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -40,18 +57,18 @@ export async function serveDatabases(databases: Databases): Promise<DatabaseStan
     setHealth: (namespace, name, health) => databases.setHealth(`${namespace}/${name}`, health),
     async stop() {
       server.close()
-      server.closeAllConnections()
+      for (const socket of sockets) socket.destroy()
       if (server.listening) await once(server, 'close')
     },
   }
 }
 
-async function answer(databases: Databases, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(databases: Databases, request: IncomingMessage, response: ServerResponse, isTls: boolean): Promise<void> {
   const { pathname } = new URL(request.url ?? '/', 'http://database')
   const [, namespace, name, endpoint] = pathname.split('/')
   const key = `${namespace}/${name}`
   const text = await readBody(request)
-  if (endpoint === undefined || databases.nodes(key).length === 0) return void request.socket.destroy()
+  if (endpoint === undefined || databases.nodes(key).length === 0 || databases.hasTls(key) !== isTls) return void request.socket.destroy()
   if (endpoint !== '_sql' || request.method !== 'POST') return void response.writeHead(404).end('404 Not Found')
   const user = authenticate(databases, key, request.headers.authorization)
   if (user instanceof Refused) {

@@ -39,6 +39,8 @@ export type Databases = {
   expectedNodes(key: string): number
   /** The password of the user `system`, from its Secret; undefined until that exists. */
   systemPassword(key: string): string | undefined
+  /** Whether CrateDB speaks TLS over HTTP, and nothing else: with a keystore. */
+  hasTls(key: string): boolean
   /** A bucket of the store that all databases can reach, by its name. */
   bucket(name: string): Bucket
   /** Overrides the health of a database; undefined makes it depend on the nodes again. */
@@ -115,6 +117,7 @@ export async function createDatabases(world: World): Promise<Databases> {
       const data = secrets.get(`${namespace}/user-system-${name}`)?.data?.password
       return data === undefined ? undefined : Buffer.from(data, 'base64').toString()
     },
+    hasTls: (key) => databases.get(key)?.spec?.cluster?.ssl !== undefined,
     bucket(name) {
       const found = buckets.get(name) ?? { fault: undefined, folders: new Map() }
       buckets.set(name, found)
