@@ -148,7 +148,7 @@ function operationRoutes(journal: Journal, schemas: OperationSchemas): Route[] {
       tag: 'Operations',
       summary: 'Cancels an operation',
       description:
-        'The current step continues in the cluster, and no further step begins. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
+        'The current step continues in the cluster, unless the message of the operation says otherwise, and no further step begins. Needs `projects:write` for one about a project and `databases:write` for one about a database.',
       scope: 'region:read',
       filtered: true,
       problems: ['ended', 'gone', 'unknown-action'],

@@ -118,6 +118,7 @@ export class Execution {
     return {
       database: async () => (target.kind === 'database' ? readCrateDB({ cluster, target }) : undefined),
       nodes: (database) => readMissingNodes(cluster, database),
+      afterCancel: (step) => this.#work.afterCancel?.(step),
     }
   }
 

@@ -21,6 +21,8 @@ export type Standing = {
   database(): Promise<KubernetesObject | undefined>
   /** Its nodes, if one of them has no host. */
   nodes(database: KubernetesObject): Promise<NodesEvidence | undefined>
+  /** What becomes of a step if the operation is cancelled in it; undefined if it continues in the cluster. */
+  afterCancel(step: string): string | undefined
 }
 
 /**
@@ -67,7 +69,7 @@ export async function precedenceOf(
   if (isDeletionRecord(operation)) return { kind: 'go' }
   const deletion = [...later, ...ofProject.filter((other) => other.spec.sequence > spec.sequence)].find(isDeletion)
   if (deletion && !isDeletion(operation)) return superseded(deletion, 'the deletion')
-  if (status?.cancelRequested) return cancelled(operation)
+  if (status?.cancelRequested) return cancelled(operation, standing)
   if (isOutOfTime) return outOfTime(operation)
   if (isRehearsal(operation) && later.length > 0) {
     const wish = later.find((each) => !isBackup(each))
@@ -160,9 +162,10 @@ function superseded(by: Operation, what: string): Precedence {
   }
 }
 
-function cancelled({ status }: Operation): Precedence {
+function cancelled({ status }: Operation, { afterCancel }: Pick<Standing, 'afterCancel'>): Precedence {
   const by = status?.cancelRequested?.by
-  const rest = status?.step ? ` The step "${status.step.name}" continues in the cluster; no further step begins.` : ' No step had begun.'
+  const fate = (step: string) => afterCancel(step) ?? `The step "${step}" continues in the cluster`
+  const rest = status?.step ? ` ${fate(status.step.name)}; no further step begins.` : ' No step had begun.'
   return {
     kind: 'end',
     status: {

@@ -2,7 +2,7 @@ import type { DatabaseTarget } from '../../resources/kind.ts'
 import { proposeBackup } from '../deciding/backup.ts'
 import { tryBucket } from '../deciding/bucket-trial.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
-import { advanceBackup, leaveBackup } from '../work/backup.ts'
+import { advanceBackup, backupAfterCancel, leaveBackup } from '../work/backup.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
 /** Takes a snapshot of a database into its own bucket by CrateDB's SQL, and drops old ones. It needs nothing of the Crate Operator. */
@@ -23,5 +23,5 @@ export const backup: Action<DatabaseTarget> = {
       decide: (parts, asked) => proposeBackup(parts, databaseOfRequest(parts, asked), { findings: asked.findings }),
     }),
   ],
-  work: { advance: advanceBackup, leave: leaveBackup },
+  work: { advance: advanceBackup, leave: leaveBackup, afterCancel: backupAfterCancel },
 }

@@ -30,7 +30,7 @@ export const rehearseRestore: Action<DatabaseTarget> = {
       decide,
     }),
   ],
-  work: { advance: advanceRehearsal },
+  work: { advance: advanceRehearsal, afterCancel: () => 'Its database is deleted' },
 }
 
 /** How much the database has at present; undefined if it does not answer. */

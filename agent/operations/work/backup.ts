@@ -286,6 +286,17 @@ function scheduleOf({ context, current }: Pick<Backup, 'context' | 'current'>) {
   return present && present.cron !== schedule ? {} : { schedule: { cron: schedule, since: due } }
 }
 
+const fates: Record<string, string> = {
+  repository: 'No snapshot had begun',
+  snapshot: 'What there is of its snapshot is dropped, unless it was complete',
+  retention: 'Its snapshot was taken and stays; old ones that are left go after the next backup',
+}
+
+/** What becomes of a step of a backup that is cancelled in it. */
+export function backupAfterCancel(step: string): string | undefined {
+  return fates[step]
+}
+
 /** Leaves nothing half done when the operation ends early. Resolves with what people have to do, if something is left. */
 export async function leaveBackup(context: Context): Promise<string | undefined> {
   const { verdict } = (context.operation.status?.step?.note ?? {}) as BackupNote

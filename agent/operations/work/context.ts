@@ -29,6 +29,8 @@ export type Work<T extends Target = Target> = {
    * Resolves with what people have to do, if it could not revert them.
    */
   leave?(context: WorkContext<T>): Promise<string | undefined>
+  /** What becomes of a step if the operation is cancelled in it, as a sentence without its end. Undefined: it continues in the cluster. */
+  afterCancel?(step: string): string | undefined
 }
 
 export type WorkContext<T extends Target = Target> = {

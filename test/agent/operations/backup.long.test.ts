@@ -266,7 +266,12 @@ test('a cancelled backup leaves no half snapshot, and the ones before stay', asy
   await until('CrateDB takes it', async () => database().running.length === 1)
   const answer = await scene.api.call('DELETE', `/v1/operations/${operation.metadata.name}`)
   assert.ok(answer.status < 300, answer.text)
-  assert.equal((await scene.region.ended(operation)).status?.phase, 'Cancelled')
+  const { status } = await scene.region.ended(operation)
+  assert.equal(status?.phase, 'Cancelled')
+  assert.match(
+    String(status?.message),
+    /^Cancelled by [^ ]+\. What there is of its snapshot is dropped, unless it was complete; no further/,
+  )
   assert.deepEqual(database().running, [])
   assert.deepEqual(names(), [good])
 })
