@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { dataGroup } from './cratedb.ts'
-import { isClaimOf } from './data-claim.ts'
+import { isClaimOf } from './data-claims.ts'
 import { type DatabaseShape, dataVolumeOf, volumeAnnotation } from './kept-volume.ts'
 import { type DatabaseTarget, projectOf } from './kind.ts'
 import { label } from './labels.ts'

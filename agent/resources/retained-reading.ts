@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { asFault, parseWith } from '../../shared/faults.ts'
 import { parseBytes } from '../../shared/kubernetes/quantity.ts'
-import { isClaimOf } from './data-claim.ts'
+import { isClaimOf } from './data-claims.ts'
 import { databaseId, objectName, projectId } from './identifiers.ts'
 import { namespaceOf } from './kind.ts'
 import { type RetainedDatabase, type RetainedDatabaseSpec, retainedOrigins } from './retained-database.ts'
