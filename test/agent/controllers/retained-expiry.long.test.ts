@@ -80,6 +80,7 @@ test('a purge that its storage does not complete is told, and repeated once a da
   await patch(id, { expiresAt: '2020-01-01T00:00:00Z' })
   await whenMessage(id, new RegExp(`^The storage did not delete 1 of its volumes: ${volume}: no provisioner made it`))
   assert.equal((await scene.record(id))?.status?.phase, 'PurgeIncomplete')
+  await until('the purge has ended', async () => purges(id)[0]?.status?.endedAt)
   scene.region.pass(23 * hour)
   lookAgain()
   await scene.put('kelp')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { isProblem } from '../../../shared/errors.ts'
@@ -53,10 +54,20 @@ export async function startDeletedScene(): Promise<DeletedScene> {
     return current.call(method, path, given)
   }
 
+  /** The API answers by a copy of the records, which may be behind an operation that has ended. */
+  const recordsAreKnown = () =>
+    until('the agent knows the records as they are', async () => {
+      const path = pathOf(kinds.RetainedDatabase, 'skerry')
+      const list = await admin.request<{ items: KubernetesObject[] }>({ method: 'GET', path }).catch(unlessNotServed)
+      const known = [...region.caches.retained.values()].map(versionOf)
+      return !list || isDeepStrictEqual(known.sort(), list.items.map(versionOf).sort())
+    })
+
   async function ask(method: string, path: string, given?: Given): Promise<Body> {
     const accepted = await call(method, path, given)
     assert.equal(accepted.status, 202, accepted.text)
     await region.ended({ metadata: { name: accepted.body.id } } as never)
+    await recordsAreKnown()
     return (await call('GET', `/v1/operations/${accepted.body.id}`)).body
   }
 
@@ -80,6 +91,7 @@ export async function startDeletedScene(): Promise<DeletedScene> {
     },
     undelete: (id, given, query = '') => ask('POST', `/v1/projects/harbour/deleted-databases/${id}/actions/undelete${query}`, given),
     async deleted(project = 'harbour') {
+      await recordsAreKnown()
       const answer = await call('GET', `/v1/projects/${project}/deleted-databases`)
       assert.equal(answer.status, 200, answer.text)
       return answer.body.items
@@ -117,7 +129,7 @@ export async function startDeletedScene(): Promise<DeletedScene> {
       const object = { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata: { name: id, namespace: 'project-harbour' }, spec }
       await applyObject(admin, object, { fieldManager: 'kubectl', force: true })
       await until(`${id} runs`, async () => {
-        const { status } = await region.cratedb('harbour', id)
+        const status = region.caches.databases.get(`project-harbour/${id}`)?.status
         return status?.['cluster_create/bootstrap']?.success
       })
       return region.cratedb('harbour', id)
@@ -127,6 +139,13 @@ export async function startDeletedScene(): Promise<DeletedScene> {
       await region.close()
     },
   }
+}
+
+const versionOf = ({ metadata }: KubernetesObject) => `${metadata.uid} ${metadata.resourceVersion}`
+
+function unlessNotServed(error: unknown): undefined {
+  if (isProblem(error, 'not-served')) return undefined
+  throw error
 }
 
 function unlessGone(error: unknown): undefined {

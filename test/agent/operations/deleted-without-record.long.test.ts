@@ -26,7 +26,9 @@ test('without the CRD of deleted databases a deletion keeps the volumes, and say
   assert.deepEqual([deletion.result.retainedVolumes[0].volume, deletion.result.deletedDatabase], [volume, undefined])
   const { spec } = await admin.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.PersistentVolume, undefined, volume) })
   assert.equal(spec.persistentVolumeReclaimPolicy, 'Retain')
-  const answer = await scene.call('GET', '/v1/projects/harbour/deleted-databases')
-  assert.equal(answer.status, 503, answer.text)
+  const answer = await until('the agent has noticed', async () => {
+    const listed = await scene.call('GET', '/v1/projects/harbour/deleted-databases')
+    return listed.status === 503 && listed
+  })
   assert.match(answer.body.detail, /Deleted databases cannot be read/)
 })
