@@ -68,8 +68,10 @@ const scenarios: Scenario[] = [
 
 async function scratchIsGone(): Promise<void> {
   const all = () => region.journal.all().filter(({ spec }) => spec.target.kind === 'database' && spec.target.database === 'tidal-rehearsal')
-  await until('all is over that was asked for it', async () => all().every(hasEnded))
-  assert.ok(![...region.caches.databases.values()].some(({ metadata }) => metadata.name === 'tidal-rehearsal'))
+  await until(
+    'all is over that was asked for it, and it is gone',
+    async () => all().every(hasEnded) && ![...region.caches.databases.values()].some(({ metadata }) => metadata.name === 'tidal-rehearsal'),
+  )
 }
 
 /** The acting half dies at the n-th of its own writes and changes by SQL: it was done, and its answer never came. */

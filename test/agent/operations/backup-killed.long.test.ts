@@ -27,6 +27,7 @@ const backup = () => region.accept({ action: 'backup', target })
  * @param at which write @param written whether that one still reaches the cluster
  */
 async function endedWithout(at: number, written: boolean): Promise<{ ended: Operation; writes: number }> {
+  region.lead(false)
   const operation = await backup()
   const { promise: death, resolve: die } = Promise.withResolvers<'dead'>()
   let writes = 0
@@ -39,9 +40,12 @@ async function endedWithout(at: number, written: boolean): Promise<{ ended: Oper
     die('dead')
     throw new Problem('cluster-unreachable', 'The leader is dead.')
   })
+  region.lead(true)
   const first = await Promise.race([death, region.ended(operation)])
-  region.intercept()
-  if (first !== 'dead') return { ended: first, writes }
+  if (first !== 'dead') {
+    region.intercept()
+    return { ended: first, writes }
+  }
   await region.restart()
   return { ended: await region.ended(operation), writes: at }
 }

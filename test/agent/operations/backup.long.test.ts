@@ -78,6 +78,8 @@ async function failed(): Promise<Operation> {
   return ended
 }
 
+const whenSaid = (operation: Operation, says: RegExp) =>
+  scene.region.whenOperation(operation, ({ status }) => says.test(status?.message ?? ''))
 const during = (operation: Operation, step: string) =>
   scene.region.whenOperation(operation, ({ status }) => status?.step?.name === step && status.phase === 'Waiting')
 
@@ -108,7 +110,10 @@ test('what became of backups is in the status of the database, and what there is
   bucket()
     .folders.get('harbour-1/harbour/gauge')
     ?.push({ ...(stored()[0] as ReturnType<typeof stored>[number]), name: 'nightly', state: 'PARTIAL', failures: ['x'], started: 1 })
-  const { backups } = (await scene.api.call('GET', path)).body.status
+  const backups = await until('the failure is known', async () => {
+    const { backups } = (await scene.api.call('GET', path)).body.status
+    return backups.failures > 0 && backups
+  })
   const [ours] = names().filter((name) => isOurs(name))
   assert.equal(backups.lastSuccess.snapshot, ours)
   assert.deepEqual([backups.failures, backups.lastFailure.reason], [1, 'SnapshotFailed'])
@@ -172,12 +177,8 @@ test('a changed place or key is a repository made anew, and its snapshots stay w
 
 test('a snapshot that goes on is told with what CrateDB knows of it', async () => {
   database().behaviour.held = true
-  const operation = await during(await accepted(), 'snapshot')
-  const told = await scene.region.whenOperation(operation, ({ status }) => status?.message?.includes('is being taken') ?? false)
-  assert.match(
-    told.status?.message ?? '',
-    /^skerry_\d{14} is being taken: 1 table, 4 shards\. CrateDB does not tell how many shards are done\.$/,
-  )
+  const says = /^skerry_\d{14} is being taken: 1 table, 4 shards\. CrateDB does not tell how many shards are done\.$/
+  const operation = await whenSaid(await accepted(), says)
   const shown = await scene.api.call('GET', path)
   assert.equal(shown.body.status.phase, 'Running')
   database().behaviour.held = false
@@ -237,8 +238,7 @@ test('a bucket that can no longer be written is a failure with its words', async
 
 test('a verification that takes longer than any request is waited for', async () => {
   database().verificationHeld = true
-  const operation = await during(await accepted(), 'repository')
-  assert.match(operation.status?.message ?? '', /^CrateDB verifies the repository/)
+  const operation = await whenSaid(await accepted(), /^CrateDB verifies the repository/)
   database().verificationHeld = false
   assert.equal((await scene.region.ended(operation)).status?.phase, 'Succeeded')
 })
@@ -252,8 +252,7 @@ test('a database without all its primaries is a failure with its words', async (
 
 test('one at a time: a snapshot of somebody else is waited for', async () => {
   database().snapshotStatement = 'CREATE SNAPSHOT system_backup.now ALL'
-  const operation = await during(await accepted(), 'repository')
-  assert.equal(operation.status?.message, 'Another snapshot is being taken: system_backup.now. One at a time.')
+  const operation = await whenSaid(await accepted(), /^Another snapshot is being taken: system_backup\.now\. One at a time\.$/)
   database().snapshotStatement = undefined
   assert.equal((await scene.region.ended(operation)).status?.phase, 'Succeeded')
 })

@@ -41,6 +41,18 @@ function ready() {
   fill(scene, 'tidal')
 }
 
+/** Restores are begun and go on until this is released: a rehearsal does not end meanwhile. */
+function hold() {
+  scene.region.interceptSql(async (statement, send, database) => {
+    if (statement.startsWith('RESTORE')) stateOf(database).restoring.held = true
+    return send()
+  })
+}
+function release() {
+  scene.region.interceptSql()
+  stateOf('tidal-rehearsal').restoring.held = false
+}
+
 test('the plan says what it takes, and for how long', async () => {
   ready()
   const { body } = await rehearse('?dryRun=true')
@@ -111,6 +123,7 @@ test('a project without room for it refuses it, with the numbers', async () => {
 
 test('one at a time: another one is refused, and the database of the first belongs to it alone', async () => {
   ready()
+  hold()
   const first = await rehearse()
   assert.equal(first.status, 202)
   const second = await rehearse('?dryRun=true')
@@ -124,10 +137,12 @@ test('one at a time: another one is refused, and the database of the first belon
   assert.match(patched.body.detail, /part of the rehearsal of tidal, and is deleted when operation op-\d+ ends/)
   await sent('DELETE', `/v1/operations/${first.body.id}`)
   await gone()
+  release()
 })
 
 test('it gives way to anything else that is asked of the database', async () => {
   ready()
+  hold()
   const { body } = await rehearse()
   await until('its database is asked for', async () => (await listed()).includes('tidal-rehearsal'))
   await sent('PATCH', path, { allowedCIDRs: ['10.1.0.0/16'] })
@@ -135,6 +150,7 @@ test('it gives way to anything else that is asked of the database', async () => 
   assert.equal(phase, 'Superseded')
   assert.match(message, /is a later request of the same resource/)
   await gone()
+  release()
 })
 
 const silent = () => {
@@ -215,18 +231,14 @@ test('shards that no node takes fail the rehearsal', async () => {
 test('a backup goes first, and drops nothing that a rehearsal reads', async () => {
   ready()
   await sent('PATCH', path, { snapshots: { keep: 1 } })
-  scene.region.interceptSql(async (statement, send, database) => {
-    if (statement.startsWith('RESTORE')) stateOf(database).restoring.held = true
-    return send()
-  })
+  hold()
   const id = await started()
   await until('it restores', async () => (await sent('GET', `/v1/operations/${id}`)).message === '0 of 8 primary shards are restored.')
   const backup = await scene.region.accept({ action: 'backup', target: { kind: 'database', project: 'harbour', database: 'tidal' } })
   const { status } = await scene.region.ended(backup)
   assert.equal(status?.phase, 'Succeeded', status?.message)
   assert.match(status?.message ?? '', /Old snapshots stay while a restore is rehearsed; the next backup drops them\./)
-  stateOf('tidal-rehearsal').restoring.held = false
-  scene.region.interceptSql()
+  release()
   const { phase, message } = await ended(id)
   assert.equal(phase, 'Succeeded', message)
   const next = await scene.region.ended(await scene.region.accept({ action: 'backup', target: backup.spec.target }))
