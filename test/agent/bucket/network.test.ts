@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type LookupFunction } from 'node:net'
+import type { LookupFunction } from 'node:net'
 import { test } from 'node:test'
 import { type BucketTools, openBucket, probeBucket } from '../../../agent/bucket/index.ts'
+import { freePort } from '../../cluster/index.ts'
 import { failing, resolving, startStore, tools } from './stand-in.ts'
 
-const signal = AbortSignal.timeout(60_000)
+const signal = new AbortController().signal
 const name = 'http://s3.harbour.example'
 
 const inner = [
@@ -102,10 +102,6 @@ test('a port where nobody listens, and one where nobody answers, or not to the e
   assert.deepEqual([silent?.code, silent?.message], ['TimedOut', `127.0.0.1:${store.port} does not answer within 1 s.`])
   const stalling = await startStore(t, { answer: ({ method }) => (method === 'GET' ? 'stall' : undefined) })
   await assert.rejects(openBucket(stalling.place, { ...tools, timeoutMs: 50, maxBytes: 1024 }).get('a', signal), { code: 'TimedOut' })
-  const server = createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as AddressInfo
-  await once(server.close(), 'close')
-  const [refused] = await probeBucket({ ...store.place, endpointUrl: `http://127.0.0.1:${port}` }, tools, signal)
+  const [refused] = await probeBucket({ ...store.place, endpointUrl: `http://127.0.0.1:${await freePort()}` }, tools, signal)
   assert.equal(refused?.code, 'ConnectionRefused')
 })

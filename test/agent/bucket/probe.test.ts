@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { openBucket, probeBucket } from '../../../agent/bucket/index.ts'
 import { type Reply, refusal, type Seen, startStore, tools, xml } from './stand-in.ts'
 
-const signal = AbortSignal.timeout(60_000)
+const signal = new AbortController().signal
 const denied = refusal(403, 'AccessDenied', 'Access Denied')
 const isList = ({ query }: Seen) => query.has('list-type')
 const isProbe = ({ path }: Seen) => path.includes('/tidal-gauge/.skerry-probe-')

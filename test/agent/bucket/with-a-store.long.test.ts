@@ -8,7 +8,7 @@ import { type S3Peer, startS3 } from '../../peers/s3.ts'
 
 const rules = { allowed: ['127.0.0.0/8', '.harbour.example', 's3.harbour.example'], clusterNetworks: () => [], namespaces: [] }
 const tools: BucketTools = { rules, clock: systemClock, proxies: {} }
-const signal = AbortSignal.timeout(60_000)
+const signal = new AbortController().signal
 
 const placeIn = ({ url, bucket, accessKeyId, secretAccessKey }: S3Peer, more: Partial<BucketPlace> = {}): BucketPlace => ({
   bucket,

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { exitCodes, importCommand } from '../../../agent/cli/import.ts'
 import { kinds } from '../../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../../shared/kubernetes/read.ts'
-import { type StandIns, startCluster, startStandIns, type TestCluster } from '../../cluster/index.ts'
+import { type StandIns, startCluster, startStandIns, type TestCluster, until } from '../../cluster/index.ts'
 import { prepareRegion, type Region } from '../../region/index.ts'
 import { installObject } from '../../shared/kubernetes/connected.ts'
 import { importableDatabase, importableFile, importRight } from '../recovery/import/importable.ts'
@@ -95,6 +95,7 @@ for (const { name, given, says } of [
 
 test('with that right, a packed file is imported, and its progress is told', async () => {
   for (const object of importRight) await installObject(region.admin, object)
+  await until('the right is in effect', async () => !(await run(['--dry-run', gone])).out.includes('may not make volumes'))
   const { code, out, err } = await run([gone], gzipSync(bytes))
   assert.equal(code, exitCodes.imported, out + err)
   assert.match(err, /^Operation op-\d+ was accepted\.\n(.*\n)*\d of 2 databases are there/)

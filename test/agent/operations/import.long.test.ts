@@ -300,11 +300,12 @@ test('while a database comes back with its volumes, nobody creates it in its ste
   scene.region.lead(false)
   const [entry] = contentOf(written).databases
   const target = { kind: 'database' as const, project: 'harbour', database: 'slack' }
-  await scene.region.accept({ action: 'reattach', target, wanted: entry?.body })
+  const reattached = await scene.region.accept({ action: 'reattach', target, wanted: entry?.body })
   const put = await scene.api.call('PUT', '/v1/projects/harbour/databases/slack', { body: { ...given('slack'), id: undefined } })
   assert.equal(put.status, 409, put.text)
   assert.match(put.body.detail, /comes back with its volumes by operation op-/)
   scene.region.lead(true)
+  await scene.region.ended(reattached)
 })
 
 test('a database that another tool made, and suspended, comes back as it had made it, and runs', async () => {
