@@ -9,6 +9,7 @@ import { recordedCrateDB, retainedDatabase, retainedSecret, retainedVolumeOf } f
 import type { VolumeManifest } from '../../resources/volume-manifest.ts'
 import { dataOf } from '../../resources/volume-source.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
+import { whyOfOthers } from './retaining.ts'
 
 type Context = WorkContext<DatabaseTarget>
 
@@ -22,6 +23,7 @@ export async function advanceKeepDeleted(context: Context): Promise<Progress> {
   const { operation } = context
   if (operation.status?.step === undefined) await context.begin('record')
   const record = await writeRecord(context, deletion)
+  if (!('metadata' in record)) return record
   await context.finish()
   return { next: 'done', message: `It is kept as ${record.metadata.name}, for as long as nobody purges it.` }
 }
@@ -57,7 +59,7 @@ function released(manifest: VolumeManifest): KubernetesObject {
 async function writeRecord(
   { cluster, target, options }: Context,
   { record, volumes, secrets = {} }: ImportedDeletion,
-): Promise<RetainedDatabase> {
+): Promise<RetainedDatabase | Progress> {
   const spec = record as unknown as RetainedDatabaseSpec
   const { origin, deletedAt, deletedBy, uid, wanted, shape } = spec
   const standing = await Promise.all(volumes.map(({ metadata }) => cluster.read({ kind: 'PersistentVolume', name: metadata.name })))
@@ -74,6 +76,8 @@ async function writeRecord(
   )
   const { name, namespace = '' } = made.metadata
   const before = await cluster.read({ kind: 'RetainedDatabase', namespace, name })
+  const message = whyOfOthers(before, target.project)
+  if (message !== undefined) return { next: 'failed', reason: 'NameTaken', message }
   const written = (await cluster.apply(made, before)) as RetainedDatabase
   if (Object.keys(secrets).length === 0) return written
   const empty = retainedSecret(written, [])

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { isProblem } from '../../../shared/errors.ts'
+import { isProblem, Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
 import { isClaimOf } from '../../resources/data-claims.ts'
@@ -111,9 +111,20 @@ async function shapeOn({ cluster }: Context, [first]: RetainedDatabaseVolume[]):
 async function write({ cluster }: Context, wanted: RetainedDatabase): Promise<RetainedDatabase> {
   const { name, namespace = '' } = wanted.metadata
   const before = (await cluster.read({ kind: 'RetainedDatabase', namespace, name })) as RetainedDatabase | undefined
+  const others = whyOfOthers(before, wanted.spec.project)
+  if (others !== undefined) throw new Problem('wrong-state', others)
   // An attempt before this one may have seen Secrets that have gone with the namespace since.
   const secrets = [...new Set([...wanted.spec.secrets, ...(before?.spec.secrets ?? [])])].sort()
   return (await cluster.apply({ ...wanted, spec: { ...wanted.spec, secrets } }, before)) as RetainedDatabase
+}
+
+/**
+ * Why a record must not be replaced; undefined if it may. Its name does not say the project, and a region file can name any database.
+ * @param record the one that stands
+ */
+export function whyOfOthers(record: KubernetesObject | undefined, project: string): string | undefined {
+  if (record === undefined || record.spec?.project === project) return undefined
+  return `The record ${record.metadata.name} is that of a database of project ${record.spec?.project}.`
 }
 
 /** The agent may create and delete Secrets in its own namespace, not change them. */

@@ -7,6 +7,7 @@ import { type WrittenRegionFile, writeRegionFile } from '../../../agent/recovery
 import { createCaches } from '../../../agent/region/caches.ts'
 import { createOperatorCache } from '../../../agent/region/operator.ts'
 import { desiredCrateDB } from '../../../agent/resources/cratedb.ts'
+import { retainedDatabase } from '../../../agent/resources/retained-record.ts'
 import type { VolumeManifest } from '../../../agent/resources/volume-manifest.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
@@ -425,4 +426,32 @@ test('a quota without room refuses a database, and says so', async () => {
   const [failure] = done.body.result.import.failures
   assert.equal(failure.reason, 'quota-exceeded')
   assert.match(done.body.result.import.failures[0].message, /databases/)
+})
+
+test('a deleted database of a file takes no record away from another project', async () => {
+  const content = contentOf(file)
+  const [tide] = content.databases
+  assert.ok(tide)
+  const volumes = structuredClone(tide.volumes)
+  for (const [node, { metadata, spec }] of volumes.entries()) {
+    metadata.name = `pv-kelp-${node}`
+    spec.claimRef.name = spec.claimRef.name.replace('-tide-', '-kelp-')
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-kelp-${node}`
+  }
+  const facts = { origin: 'operation', deletedAt: '2026-01-30T12:00:00Z', deletedBy: 'token:cloud' } as const
+  const known = { uid: '7d0b0c9e-6f4e-4f0f-9d0b-3d1f6d7c1f17', volumes: [], secrets: [] }
+  const theirs = retainedDatabase('skerry', { kind: 'database', project: 'pier', database: 'kelp' }, known, { ...facts, uid: known.uid })
+  const { admin } = scene.region
+  await admin.request({ method: 'POST', path: pathOf(kinds.RetainedDatabase, 'skerry'), body: theirs })
+  const record = { ...known, ...facts, project: 'harbour', database: 'kelp' }
+  const written = await writeRegionFile({ ...content, databases: [], retained: [{ id: 'kelp.0f3a9c1e', record, volumes }] })
+  const done = await importing(written, 'oldClusterIsGone=true&olderFile=true')
+  const { deleted, failures } = done.body.result.import
+  assert.deepEqual(deleted, { made: 0, unchanged: 0, failed: 1 }, done.text)
+  assert.match(failures[0].message, /is that of a database of project pier/)
+  const after = await admin.request<KubernetesObject>({
+    method: 'GET',
+    path: pathOf(kinds.RetainedDatabase, 'skerry', theirs.metadata.name),
+  })
+  assert.equal(after.spec.project, 'pier')
 })
