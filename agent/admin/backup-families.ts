@@ -3,6 +3,7 @@ import { type Family, family } from '../../shared/prometheus.ts'
 import { parseCron } from '../backups/cron.ts'
 import { overdueFrom } from '../backups/due.ts'
 import { readBackupState } from '../backups/state.ts'
+import { hasIdleBackups } from '../resources/backup-image.ts'
 import { readDatabase } from '../resources/cratedb.ts'
 
 /** How the backups of a database with a schedule are. */
@@ -25,11 +26,17 @@ function standingOf(object: KubernetesObject): Standing | undefined {
   return { success, overdueFrom: overdueFrom(cron, success ?? Date.parse(schedule.since)), isFailing: failures > 0 }
 }
 
+/** Whether it is to have backups, and has none: `snapshots` is the cure. */
+function isWithout(object: KubernetesObject): boolean {
+  return hasIdleBackups(object) && readDatabase(object).snapshots === undefined
+}
+
 /** The metrics of Skerry's own backups, without names: the admin port shows none of tenants. @param now Unix milliseconds */
 export function backupFamilies(databases: Iterable<KubernetesObject>, now: number): Family[] {
   const gauge = (name: string, help: string, value: Parameters<typeof family>[3]) =>
     family('gauge', `skerry_agent_backup_${name}`, help, value)
-  const standings = [...databases].flatMap((object) => standingOf(object) ?? [])
+  const all = [...databases]
+  const standings = all.flatMap((object) => standingOf(object) ?? [])
   const overdue = standings.filter(({ overdueFrom: from = Number.POSITIVE_INFINITY }) => from <= now)
   const successes = standings.flatMap(({ success }) => success ?? [])
   const oldest = successes.reduce((least, success) => Math.min(least, success), Number.POSITIVE_INFINITY)
@@ -41,6 +48,11 @@ export function backupFamilies(databases: Iterable<KubernetesObject>, now: numbe
       'oldest_success_timestamp_seconds',
       'When the oldest of their last successful backups was begun; missing if there is none.',
       successes.length === 0 ? undefined : oldest / 1000,
+    ),
+    gauge(
+      'not_taken',
+      'Databases whose only backups are those of the Crate Operator, and nothing takes them.',
+      all.filter(isWithout).length,
     ),
   ]
 }

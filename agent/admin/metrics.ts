@@ -148,7 +148,7 @@ export function createMetrics({ version, clock }: { version: string; clock: Cloc
 }
 
 function othersOf({ clocks, retained, databases }: MetricSources, clock: Clock): Family[] {
-  const ofBackups = [...backupFamilies(databases(), clock.now()), ...rehearsalFamilies(databases())]
+  const ofBackups = [...backupFamilies(databases(), clock.now()), ...rehearsalFamilies(databases(), clock.now())]
   return [...clockFamilies(clocks()), ...retainedFamilies([...retained()]), ...ofBackups]
 }
 

@@ -101,8 +101,10 @@ function start() {
     }),
     databases: () => [
       rehearsed({ lastSuccess: '2026-01-01T00:00:00.000Z' }),
-      rehearsed({ lastSuccess: '2025-12-01T00:00:00.000Z', lastFailure: '2026-01-01T00:00:00.000Z' }),
+      rehearsed({ lastSuccess: '2025-12-01T00:00:00.000Z', lastFailure: '2026-01-01T00:00:00.000Z', since: '2025-11-01T00:00:00Z' }),
+      rehearsed({ lastSuccess: '2025-12-01T00:00:00.000Z', since: '2025-12-31T00:00:00Z' }),
       rehearsed({}),
+      ...[withIdleBackups({}), withIdleBackups({ snapshots: { s3: { bucket: 'b' } } })],
       { apiVersion: '', kind: 'CrateDB', metadata: { name: 'without-backups' }, spec: {} },
       ...[backedUp('2026-01-01T03:30:00Z', 0), backedUp('2025-12-01T03:30:00Z', 4), backedUp(undefined, 1)],
     ],
@@ -126,14 +128,23 @@ function start() {
   return { clock, metrics, caches, sources, admin, page }
 }
 
+/** A database for whose backups the Crate Operator made no job when it created it. */
+function withIdleBackups(given: object): KubernetesObject {
+  const annotations = { 'skerry.dev/database': JSON.stringify(given) }
+  const status = { 'cluster_create/bootstrap': { success: true } }
+  return { apiVersion: '', kind: 'CrateDB', metadata: { name: 'idle', annotations }, spec: { backups: { aws: {} } }, status }
+}
+
 /** A database with backups of its own, and when their restore was rehearsed. */
-function rehearsed({ lastSuccess, lastFailure }: { lastSuccess?: string; lastFailure?: string }): KubernetesObject {
+function rehearsed({ lastSuccess, lastFailure, since }: Record<string, string>): KubernetesObject {
+  const rehearse = '30 5 * * 0'
   const rehearsal = {
+    ...(since && { schedule: { cron: rehearse, since } }),
     ...(lastSuccess && { lastSuccess: { at: lastSuccess, operation: 'op-1', snapshot: 's' } }),
     ...(lastFailure && { lastFailure: { at: lastFailure, operation: 'op-2', reason: 'ShardsMissing', message: '' } }),
   }
   const annotations = {
-    'skerry.dev/database': JSON.stringify({ snapshots: { s3: { bucket: 'b' } } }),
+    'skerry.dev/database': JSON.stringify({ snapshots: { s3: { bucket: 'b' }, ...(since && { rehearse }) } }),
     'skerry.dev/backups': JSON.stringify({ rehearsal }),
   }
   return { apiVersion: '', kind: 'CrateDB', metadata: { name: 'tidal', annotations }, spec: {} }
@@ -206,12 +217,14 @@ test('what happened and what is can be scraped', async () => {
     'skerry_agent_export_failing{place="bucket"} 0',
     'skerry_agent_export_failing{place="file"} 1',
     'skerry_agent_export_file_bytes{place="bucket"} 41234',
-    'skerry_agent_rehearsal_databases{state="never"} 4',
-    'skerry_agent_rehearsal_databases{state="succeeded"} 1',
+    'skerry_agent_rehearsal_databases{state="never"} 5',
+    'skerry_agent_rehearsal_databases{state="succeeded"} 2',
     'skerry_agent_rehearsal_databases{state="failed"} 1',
     'skerry_agent_rehearsal_last_success_timestamp_seconds 1764547200',
     'skerry_agent_backup_scheduled 3',
     'skerry_agent_backup_failing 2',
+    'skerry_agent_rehearsal_overdue 1',
+    'skerry_agent_backup_not_taken 1',
     'skerry_agent_backup_overdue 1',
     'skerry_agent_backup_oldest_success_timestamp_seconds 1764559800',
     'skerry_agent_retained_databases{phase="Kept"} 3',
