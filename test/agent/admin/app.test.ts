@@ -130,9 +130,11 @@ function start() {
 
 /** A database for whose backups the Crate Operator made no job when it created it. */
 function withIdleBackups(given: object): KubernetesObject {
-  const annotations = { 'skerry.dev/database': JSON.stringify(given) }
+  const spec = { backups: { aws: {} } }
+  const handled = { 'operator.cloud.crate.io/last': JSON.stringify({ spec }) }
+  const annotations = { 'skerry.dev/database': JSON.stringify(given), ...handled }
   const status = { 'cluster_create/bootstrap': { success: true } }
-  return { apiVersion: '', kind: 'CrateDB', metadata: { name: 'idle', annotations }, spec: { backups: { aws: {} } }, status }
+  return { apiVersion: '', kind: 'CrateDB', metadata: { name: 'idle', annotations }, spec, status }
 }
 
 /** A database with backups of its own, and when their restore was rehearsed. */
