@@ -19,6 +19,15 @@ export const basePath = z
 export const writeOnly = (what: string, example: string, needed = 'required at creation') =>
   credential.optional().describe(`${what}; ${needed}, never returned`).meta({ example, writeOnly: true })
 
+/** The address of a store that is compatible with S3, without a path. */
+export const hostUrl = z
+  .string()
+  .max(512)
+  .regex(
+    /^https?:\/\/[A-Za-z0-9.-]+(:\d{1,5})?\/?$/,
+    'must be a URL such as "https://s3.harbour.example" without a path: CrateDB reads the host and the port only',
+  )
+
 /** The address of a store that is compatible with S3. */
 export const endpointUrl = z
   .string()

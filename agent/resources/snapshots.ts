@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import type { BodyFault } from '../../shared/errors.ts'
-import { basePath, endpointUrl, plainName, writeOnly } from './bucket-fields.ts'
+import { basePath, hostUrl, plainName, writeOnly } from './bucket-fields.ts'
 import { cron } from './identifiers.ts'
 import type { DatabaseTarget } from './kind.ts'
 import { compareReleases, releaseOf } from './release.ts'
@@ -16,8 +16,7 @@ const place = {
     .describe('Region of the bucket; CrateDB finds out itself if left out')
     .meta({ example: 'eu-north-1' }),
   // Before 6.3.0, CrateDB reads a host and a port only, and writes them in lower case.
-  endpointUrl: endpointUrl
-    .regex(/^https?:\/\/[^/]*\/?$/, 'must have no path: CrateDB reads the host and the port only')
+  endpointUrl: hostUrl
     .optional()
     .describe("Address of the store, where it is not Amazon's; with https, its certificate must be of a public authority")
     .meta({ example: 'https://s3.harbour.example' }),

@@ -14,7 +14,7 @@ export type Operation = {
   summary?: string
   description?: string
   parameters?: Parameter[]
-  requestBody?: { content: Content }
+  requestBody?: { content: Content; required?: boolean }
   responses: Record<string, { description: string; content?: Content }>
 }
 
@@ -93,6 +93,8 @@ function curlOf({ method, path, parameters = [], requestBody }: Operation): stri
     `curl ${isStream ? '-N ' : ''}${method === 'GET' ? '' : `-X ${method} `}"$url${target}"`,
     '-H "Authorization: Bearer $token"',
     ...(mediaType === undefined ? [] : [`-H 'content-type: ${mediaType}'`]),
+    // A file is too long for an example.
+    ...(mediaType !== undefined && body?.example === undefined && requestBody?.required ? ['--data-binary @region.json'] : []),
     ...(body?.example === undefined ? [] : [`-d '${JSON.stringify(body.example, null, 2).replaceAll("'", "'\\''")}'`]),
   ].join(' \\\n  ')
 }

@@ -66,7 +66,9 @@ const refused: { name: string; fields: Record<string, unknown>; faults: string[]
   {
     name: 'snapshots in a store with a path, which CrateDB would not read',
     fields: { snapshots: { s3: { bucket: 'b', endpointUrl: 'https://s3.harbour.example/tenant' } } },
-    faults: ['/snapshots/s3/endpointUrl must have no path: CrateDB reads the host and the port only'],
+    faults: [
+      '/snapshots/s3/endpointUrl must be a URL such as "https://s3.harbour.example" without a path: CrateDB reads the host and the port only',
+    ],
   },
   {
     name: 'snapshots of which none, or too many to be listed, are kept',

@@ -57,6 +57,9 @@ test("the agent's OpenAPI document is one that other people's tools work with", 
       unescapeHtml(text),
     )
     assert.ok(lines.length > 20, `${lines.length} lines`)
+    const cwd = path.dirname(caFile)
+    const exported = ['--silent', '--fail', '--cacert', caFile, '--header', `Authorization: Bearer ${region.token}`]
+    await run('curl', [...exported, '--output', path.join(cwd, 'region.json'), `${agent.url}/v1/region/export`])
     // What is read and changed is made first, and deleted last.
     const rank = (line: string) =>
       ['curl -X PUT', 'curl -X PATCH', 'curl -X POST', 'curl "', 'curl -N', 'curl -X DELETE'].findIndex((start) => line.startsWith(start))
@@ -65,7 +68,7 @@ test("the agent's OpenAPI document is one that other people's tools work with", 
       const shell = { url: agent.url, token: region.token, CURL_CA_BUNDLE: caFile, PATH: process.env.PATH }
       // In a fresh project the agent's rights take a moment.
       const stdout = await until('the agent has its rights', async () => {
-        const answer = await run('sh', ['-c', script], { env: shell }).catch((failed) => failed as { stdout: string })
+        const answer = await run('sh', ['-c', script], { env: shell, cwd }).catch((failed) => failed as { stdout: string })
         return !answer.stdout.includes('/problems/rights-pending') && answer.stdout
       })
       // The target may be busy, or without a snapshot; but nothing is wrong with the request.
