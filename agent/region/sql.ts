@@ -1,4 +1,6 @@
-import { Agent, fetch } from 'undici'
+import { once } from 'node:events'
+import * as http from 'node:http'
+import * as https from 'node:https'
 import { boundedText } from '../../shared/bounded-text.ts'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
@@ -50,12 +52,6 @@ const usualTimeoutMs = 10_000
 const usualMaxBytes = 1024 * 1024
 
 /**
- * With `ssl`, CrateDB speaks TLS on the port of HTTP, and nothing else. The certificate is the customer's: its authority is known to nobody here, and
- * its names need not be those inside the cluster. It is not verified, as the Crate Operator does not either (psycopg's `sslmode=prefer`).
- */
-const unverified = new Agent({ connect: { rejectUnauthorized: false } })
-
-/**
  * @param sqlUrl the URL of a database, with the placeholders `{namespace}` and `{database}`. One with `http:` is used with `https:` for a database
  * that has `ssl`; one with `https:` is used as it is, and its certificate verified.
  */
@@ -84,34 +80,49 @@ export function createDatabaseSql(
       const namespace = namespaceOf(project)
       const password = await passwordOf(namespace, database)
       const isTurned = sqlUrl.startsWith('http:') && hasTls(namespace, database)
-      const url = sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database)
+      const url = new URL(sqlUrl.replaceAll('{namespace}', namespace).replaceAll('{database}', database))
+      if (isTurned) url.protocol = 'https:'
       const what = `database ${project}/${database}`
-      let answer: Awaited<ReturnType<typeof fetch>>
-      let body: Partial<SqlResult> & { error?: { message?: unknown; code?: unknown } | null }
-      try {
-        answer = await fetch(isTurned ? url.replace('http:', 'https:') : url, {
-          ...(isTurned && { dispatcher: unverified }),
-          method: 'POST',
-          headers: {
-            'content-type': 'application/json',
-            authorization: `Basic ${Buffer.from(`system:${password}`).toString('base64')}`,
-          },
-          body: JSON.stringify({ stmt, args }),
-          redirect: 'error',
-          signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
-        })
-        body = (JSON.parse(await boundedText(answer, maxBytes)) ?? {}) as typeof body
-      } catch (error) {
+      const request = { url, password, text: JSON.stringify({ stmt, args }), maxBytes, isVerified: !isTurned }
+      const ends = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])])
+      const { status, body } = await post(request, ends).catch((error) => {
         throw new Problem('database-unreachable', `${what} does not answer.`, { cause: error })
-      }
-      if (!answer.ok) {
+      })
+      if (status !== 200) {
         const { message, code } = body.error ?? {}
-        const said = typeof message === 'string' ? withoutSecrets(message, secrets).slice(0, 1000) : `status ${answer.status}`
+        const said = typeof message === 'string' ? withoutSecrets(message, secrets).slice(0, 1000) : `status ${status}`
         throw new DatabaseRefusal(what, said, typeof code === 'number' ? code : undefined)
       }
       return { cols: body.cols ?? [], rows: body.rows ?? [] }
     },
   }
+}
+
+/** What a database answers, as far as it keeps to its protocol. */
+type SqlBody = Partial<SqlResult> & { error?: { message?: unknown; code?: unknown } | null }
+
+type SqlRequest = { url: URL; password: string; text: string; maxBytes: number; isVerified: boolean }
+
+/**
+ * Sends a statement on a connection of its own: none is met that the database has just closed. No redirect is followed.
+ *
+ * With `ssl`, CrateDB speaks TLS on the port of HTTP, and nothing else. The certificate is the customer's: its authority is known to nobody here, and
+ * its names need not be those inside the cluster. It is not verified, as the Crate Operator does not either (psycopg's `sslmode=prefer`).
+ */
+async function post(
+  { url, password, text, maxBytes, isVerified }: SqlRequest,
+  signal: AbortSignal,
+): Promise<{ status: number; body: SqlBody }> {
+  const authorization = `Basic ${Buffer.from(`system:${password}`).toString('base64')}`
+  const headers = { 'content-type': 'application/json', authorization }
+  const secure = url.protocol === 'https:'
+  const options = { method: 'POST', agent: false, headers, signal } as const
+  const request = secure ? https.request(url, { ...options, rejectUnauthorized: isVerified }) : http.request(url, options)
+  request.on('error', () => {}) // one that comes after the answer; `once` hears the others
+  const answered = once(request, 'response', { signal })
+  request.end(text)
+  const [response] = (await answered) as [http.IncomingMessage]
+  return { status: response.statusCode ?? 0, body: JSON.parse(await boundedText(response, maxBytes)) ?? {} }
 }
 
 /**

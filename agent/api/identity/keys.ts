@@ -101,7 +101,7 @@ export function createRemoteKeys(url: string, { parse, clock, log }: { parse: (t
 async function readBounded(url: string): Promise<string> {
   const headers = { accept: 'application/jwk-set+json, application/json' }
   const response = await fetch(url, { headers, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
-  if (response.status === 200) return boundedText(response, maxKeysBytes)
+  if (response.status === 200) return boundedText(response.body ?? [], maxKeysBytes)
   await response.body?.cancel() // an unread body keeps the connection
   throw new Error(`the answer has status ${response.status}`)
 }
