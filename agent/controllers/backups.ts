@@ -15,6 +15,7 @@ import { readOperatorRun } from '../resources/cratedb-run.ts'
 import { type DatabaseTarget, describeTarget, projectOf } from '../resources/kind.ts'
 import { fieldManager } from '../resources/labels.ts'
 import { hasEnded, phaseOf, targetKey } from '../resources/operation.ts'
+import { lookWhileLeading } from './leading-look.ts'
 
 /** Who asks, in the ledger. No identity of a caller contains a blank. */
 const requestedBy = 'schedule of Skerry'
@@ -47,32 +48,10 @@ export type BackupScheduleParts = LeaderTools & {
  * is needed by the next leader: the CrateDB says since when its schedule counts, and the ledger which run was the last.
  */
 export function createBackupSchedule({ tickMs = usualTickMs }: { tickMs?: number }, parts: BackupScheduleParts): Part {
-  const { lease, clock } = parts
   const log = parts.log.child({ controller: 'backup schedule' })
   const schedule = new BackupSchedule(parts, log)
-  const ending = new AbortController()
-  let running: Promise<void> | undefined
-
-  async function run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      if (lease.isLeader())
-        await schedule.look(signal).catch((error: unknown) => {
-          if (!signal.aborted) log.warn({ err: error }, 'looking for due backups failed, trying again')
-        })
-      await clock.sleep(tickMs, signal).catch(() => {})
-    }
-  }
-
-  return {
-    name: 'backup schedule',
-    async start() {
-      running = run(ending.signal)
-    },
-    async stop() {
-      ending.abort()
-      await running
-    },
-  }
+  const look = (signal: AbortSignal) => schedule.look(signal)
+  return lookWhileLeading({ name: 'backup schedule', what: 'due backups', tickMs, look }, { ...parts, log })
 }
 
 class BackupSchedule {

@@ -14,6 +14,7 @@ import { readOperatorRun } from '../resources/cratedb-run.ts'
 import { type DatabaseTarget, describeTarget, projectOf } from '../resources/kind.ts'
 import { fieldManager } from '../resources/labels.ts'
 import { hasEnded, isRehearsal, type Operation, phaseOf, targetKey } from '../resources/operation.ts'
+import { lookWhileLeading } from './leading-look.ts'
 
 /** Who asks, in the ledger. No identity of a caller contains a blank. */
 const requestedBy = 'schedule of Skerry'
@@ -43,22 +44,10 @@ type Scheduled = { target: DatabaseTarget; object: KubernetesObject; cron: strin
  * was missed is caught up with one. A refusal that does not pass, such as a quota without room, is recorded as a failure.
  */
 export function createRehearsalSchedule({ tickMs = usualTickMs }: { tickMs?: number }, parts: RehearsalScheduleParts): Part {
-  const { lease, clock } = parts
+  const { lease } = parts
   const log = parts.log.child({ controller: 'rehearsal schedule' })
-  const ending = new AbortController()
   /** By uid: not before this moment. */
   const notBefore = new Map<string, number>()
-  let running: Promise<void> | undefined
-
-  async function run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      if (lease.isLeader())
-        await look().catch((error: unknown) => {
-          if (!signal.aborted) log.warn({ err: error }, 'looking for due rehearsals failed, trying again')
-        })
-      await clock.sleep(tickMs, signal).catch(() => {})
-    }
-  }
 
   async function look(): Promise<void> {
     const now = parts.careful.now()
@@ -114,16 +103,7 @@ export function createRehearsalSchedule({ tickMs = usualTickMs }: { tickMs?: num
     })
   }
 
-  return {
-    name: 'rehearsal schedule',
-    async start() {
-      running = run(ending.signal)
-    },
-    async stop() {
-      ending.abort()
-      await running
-    },
-  }
+  return lookWhileLeading({ name: 'rehearsal schedule', what: 'due rehearsals', tickMs, look }, { lease, clock: parts.clock, log })
 }
 
 /** Undefined for a database that has no schedule of rehearsals and had none. */

@@ -8,7 +8,7 @@ import { chart, helm, type Manifest, namespace, release } from '../deploy/helm.t
 import { createClient } from '../region/client.ts'
 import { definitions } from '../region/definitions.ts'
 import { showDatabasesReady } from './database-pods.ts'
-import { imageOf } from './images.ts'
+import { inPod } from './in-pod.ts'
 import { startNode } from './node.ts'
 import { createStory } from './story.ts'
 
@@ -24,6 +24,8 @@ const path = `${project}/databases/tide`
 const inNamespace = '/api/v1/namespaces/project-harbour'
 const words = 'high water 12:41'
 const claim = 'data0-crate-data-hot-tide-0'
+/** Where the volume is. */
+const onVolume = { namespace: 'project-harbour', claim }
 
 test('what a pod has written on the volume of a database outlives the database and its namespace, and is read by a pod again', async (t) => {
   const node = await startNode({ crds: definitions.crateDB.map((file) => readFileSync(file, 'utf8')) })
@@ -70,23 +72,6 @@ test('what a pod has written on the volume of a database outlives the database a
       allowedCIDRs: ['10.20.0.0/16'],
       exposure: { type: 'traefik', hostname: 'tide.example.org' },
     })
-  /** Runs a script of Node in a pod that has the volume of the database at /data, until it has ended well. */
-  async function inPod(name: string, script: string): Promise<void> {
-    const container = {
-      name: 'main',
-      image: imageOf('agent'), // for the Node that is in it
-      command: ['node', '--eval', `const { readFileSync, writeFileSync } = require('node:fs'); ${script}`],
-      volumeMounts: [{ name: 'data', mountPath: '/data' }],
-      securityContext: { runAsUser: 0 }, // whose the folder is
-    }
-    const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: claim } }]
-    const spec = { restartPolicy: 'Never', containers: [{ ...container, imagePullPolicy: 'Never' }], volumes }
-    const { status, text } = await http.post(`${inNamespace}/pods`, { metadata: { name }, spec })
-    assert.equal(status, 201, text)
-    await until(`the pod ${name} has ended`, async () => (await read(`${inNamespace}/pods/${name}`))?.status?.phase === 'Succeeded', 90_000)
-    await http.delete(`${inNamespace}/pods/${name}`, { gracePeriodSeconds: 0 })
-  }
-
   await step('the chart brings the agent, and a database is put whose class deletes what is released', async () => {
     const folders = { metadata: { name: 'folders' }, provisioner: 'kubernetes.io/host-path', reclaimPolicy: 'Delete' }
     assert.equal((await http.post('/apis/storage.k8s.io/v1/storageclasses', folders)).status, 201)
@@ -123,7 +108,7 @@ test('what a pod has written on the volume of a database outlives the database a
 
   let file = ''
   await step('a pod writes on its volume', async () => {
-    await inPod('writer', `writeFileSync('/data/tide-table', '${words}')`)
+    await inPod(node, onVolume, 'writer', `writeFileSync('/data/tide-table', '${words}')`)
     file = join((await volume()).spec.hostPath.path, 'tide-table')
     assert.equal(readFileSync(file, 'utf8'), words)
   })
@@ -134,7 +119,7 @@ test('what a pod has written on the volume of a database outlives the database a
     assert.equal(result.retainedVolumes[0].volume, metadata.name)
     assert.equal(readFileSync(file, 'utf8'), words)
     await undelete(metadata.name)
-    await inPod('reader-after-undelete', reading)
+    await inPod(node, onVolume, 'reader-after-undelete', reading)
   })
 
   await step('the namespace is deleted by hand, and the bytes are there', async () => {
@@ -156,7 +141,7 @@ test('what a pod has written on the volume of a database outlives the database a
       120_000,
     )
     await undelete(metadata.name)
-    await inPod('reader', reading)
+    await inPod(node, onVolume, 'reader', reading)
   })
 
   await step('only a deletion that says so takes them along', async () => {

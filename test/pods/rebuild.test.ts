@@ -12,7 +12,7 @@ import { type Client, createClient } from '../region/client.ts'
 import { definitions } from '../region/definitions.ts'
 import { showDatabasesReady } from './database-pods.ts'
 import type { Docker } from './docker.ts'
-import { imageOf } from './images.ts'
+import { inPod } from './in-pod.ts'
 import { type RealNode, startNode } from './node.ts'
 import { createStory } from './story.ts'
 
@@ -26,9 +26,10 @@ const sha256 = createHash('sha256').update(token).digest('hex')
 const scopes = ['region:read', 'region:write', 'projects:write', 'databases:write']
 const project = '/v1/projects/harbour'
 const path = `${project}/databases/tide`
-const inNamespace = '/api/v1/namespaces/project-harbour'
 const words = 'low water 18:53'
 const claim = 'data0-crate-data-hot-tide-0'
+/** Where the volume is. */
+const onVolume = { namespace: 'project-harbour', claim }
 const crds = definitions.crateDB.map((file) => readFileSync(file, 'utf8'))
 
 /** A cluster with what Skerry needs in it. The storage class is one of folders of the machine, and deletes what is released. */
@@ -77,24 +78,6 @@ async function ask(client: Client, method: string, at: string, body: object): Pr
   const operation = async () => (await client.call('GET', `/v1/operations/${answer.body.id}`)).body
   await until(`${method} ${at} has ended`, async () => (await operation()).endedAt !== undefined, 120_000)
   assert.equal((await operation()).phase, 'Succeeded', JSON.stringify(await operation()))
-}
-
-/** Runs a script of Node in a pod that has the volume of the database at /data, until it has ended well. */
-async function inPod({ http }: RealNode, name: string, script: string): Promise<void> {
-  const container = {
-    name: 'main',
-    image: imageOf('agent'), // for the Node that is in it
-    command: ['node', '--eval', `const { readFileSync, writeFileSync } = require('node:fs'); ${script}`],
-    volumeMounts: [{ name: 'data', mountPath: '/data' }],
-    securityContext: { runAsUser: 0 }, // whose the folder is
-  }
-  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: claim } }]
-  const spec = { restartPolicy: 'Never', containers: [{ ...container, imagePullPolicy: 'Never' }], volumes }
-  const { status, text } = await http.post(`${inNamespace}/pods`, { metadata: { name }, spec })
-  assert.equal(status, 201, text)
-  const hasEnded = async () => (await http.get(`${inNamespace}/pods/${name}`)).body?.status?.phase === 'Succeeded'
-  await until(`the pod ${name} has ended`, hasEnded, 90_000)
-  await http.delete(`${inNamespace}/pods/${name}`, { gracePeriodSeconds: 0 })
 }
 
 /** A command in the agent's pod, as docs/recovery.md has it, with the file on its standard input. */
@@ -147,7 +130,7 @@ test('a cluster is lost with its etcd, and a new one has the databases of the re
       allowedCIDRs: ['10.20.0.0/16'],
       exposure: { type: 'traefik', hostname: 'tide.example.org' },
     })
-    await inPod(place.node, 'writer', `writeFileSync('/data/tide-table', '${words}')`)
+    await inPod(place.node, onVolume, 'writer', `writeFileSync('/data/tide-table', '${words}')`)
     folder = (await volumeOf(place.node)).spec.hostPath.path
   })
 
@@ -186,7 +169,7 @@ test('a cluster is lost with its etcd, and a new one has the databases of the re
     assert.equal(volume.spec.hostPath.path, folder)
     assert.equal(volume.status.phase, 'Bound')
     assert.equal(volume.spec.persistentVolumeReclaimPolicy, 'Retain')
-    await inPod(place.node, 'reader', `if (readFileSync('/data/tide-table', 'utf8') !== '${words}') process.exit(1)`)
+    await inPod(place.node, onVolume, 'reader', `if (readFileSync('/data/tide-table', 'utf8') !== '${words}') process.exit(1)`)
     const read = await client?.call('GET', path)
     assert.equal(read?.status, 200, read?.text)
   })
