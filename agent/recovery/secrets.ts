@@ -9,6 +9,7 @@ import { readSecrets } from '../resources/database-secrets.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import { label, managedBy } from '../resources/labels.ts'
 import type { RetainedDatabase } from '../resources/retained-database.ts'
+import { readRetainedSecret } from '../resources/retained-record.ts'
 import type { RegionSecrets } from './region-file.ts'
 
 const texts = z.record(z.string(), z.string())
@@ -55,14 +56,17 @@ export async function collectSecrets(
       if (Object.keys(found).length > 0) content.databases[`${project}/${spec.id}`] = found
     }
   }
-  for (const { metadata, spec } of retained) {
-    if (spec.secrets.length === 0) continue
-    const path = pathOf(kinds.Secret, home, `retained-${metadata.name}`)
-    const secret = await unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path, signal }))
+  const readHere = (name: string) =>
+    unlessGone(cluster.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, home, name), signal }))
+  for (const record of retained) {
+    if (record.spec.secrets.length === 0) continue
+    const secret = await readRetainedSecret(record, readHere)
     if (secret === undefined) continue
     note(secret)
     const data = Object.entries((secret.data ?? {}) as Record<string, string>)
-    content.retained[metadata.name] = Object.fromEntries(data.map(([name, text]) => [name, Buffer.from(text, 'base64').toString('utf8')]))
+    content.retained[record.metadata.name] = Object.fromEntries(
+      data.map(([name, text]) => [name, Buffer.from(text, 'base64').toString('utf8')]),
+    )
   }
   return { content, versions: versions.sort().join(' ') }
 }

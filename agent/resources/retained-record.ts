@@ -152,8 +152,27 @@ export function secretsNamedBy({ spec }: KubernetesObject): string[] {
 }
 
 /** The name of the Secret with the content of all Secrets of a deleted database. */
-export function retainedSecretName(id: string): string {
+function retainedSecretName(id: string): string {
   return `retained-${id}`
+}
+
+/** The name of the Secret that is about to replace that one, and says more. */
+export function nextSecretName(name: string): string {
+  return `${name}-next`
+}
+
+/** Whether a Secret goes with the record of that uid. One of an earlier record of the same name is about to be collected. */
+export function isOwnedBy({ metadata }: KubernetesObject, uid: string | undefined): boolean {
+  return uid !== undefined && metadata.ownerReferences?.[0]?.uid === uid
+}
+
+type ReadSecret = (name: string) => Promise<KubernetesObject | undefined>
+
+/** The Secret that has the Secrets of a deleted database. @param read reads a Secret in the namespace of the record */
+export async function readRetainedSecret({ metadata }: RetainedDatabase, read: ReadSecret): Promise<KubernetesObject | undefined> {
+  const name = retainedSecretName(metadata.name)
+  const next = await read(nextSecretName(name))
+  return next && isOwnedBy(next, metadata.uid) ? next : read(name)
 }
 
 /**

@@ -64,6 +64,7 @@ const written = [
   core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11', 'skerry', { type: 'Opaque' }),
   core('Secret', 'operation-0b9a3f1c-5f0e-4b8a-9c57-6d2f1f0c9a11-0000', 'skerry', { type: 'Opaque' }),
   core('Secret', 'retained-tidal-gauge.3f9a01bc', 'skerry', { type: 'Opaque' }),
+  core('Secret', 'retained-tidal-gauge.3f9a01bc-next', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-fingerprint-key', 'skerry', { type: 'Opaque' }),
   core('Secret', 'skerry-identity', 'skerry'),
 ]

@@ -1,7 +1,7 @@
 import type { KindName, KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import type { DatabaseTarget, Step } from '../../resources/kind.ts'
-import { retainedSecretName, secretsIn } from '../../resources/retained-record.ts'
+import { readRetainedSecret, secretsIn } from '../../resources/retained-record.ts'
 import { planUndelete, type UndeleteBody, type UndeleteEvidence, type Undeletion, undeleteBody } from '../../resources/undelete.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
 import {
@@ -181,9 +181,8 @@ async function leave(context: WorkContext<DatabaseTarget>): Promise<undefined> {
 async function returnSecrets(context: WorkContext<DatabaseTarget>, { record, secrets }: UndeleteEvidence): Promise<Progress> {
   const { cluster, options } = context
   if (!context.operation.status?.step) await context.begin('return-secrets')
-  const kept =
-    secrets.length > 0 &&
-    (await cluster.read({ kind: 'Secret', namespace: options.namespace, name: retainedSecretName(record.metadata.name) }))
+  const { namespace: home } = options
+  const kept = secrets.length > 0 && (await readRetainedSecret(record, (name) => cluster.read({ kind: 'Secret', namespace: home, name })))
   for (const secret of kept ? secretsIn(kept, record.spec.project) : []) {
     if (!secrets.includes(secret.metadata.name)) continue
     const { name, namespace = '', labels } = secret.metadata

@@ -13,7 +13,7 @@ import type { Operation } from '../../resources/operation.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { sumOfRetained } from '../../resources/retained-keeping.ts'
 import { readRetained } from '../../resources/retained-reading.ts'
-import { retainedSecretName } from '../../resources/retained-record.ts'
+import { readRetainedSecret } from '../../resources/retained-record.ts'
 import type { UndeleteEvidence, Undeletion } from '../../resources/undelete.ts'
 import { missingHosts } from '../../resources/volume-host.ts'
 import type { Place } from '../actions/action.ts'
@@ -80,7 +80,7 @@ export async function readDeleted(read: Read, namespace: string, id: string): Pr
         return (await read({ kind: 'PersistentVolumeClaim', namespace: home, name })) ? [claim] : []
       }),
     ),
-    secrets.length > 0 ? read({ kind: 'Secret', namespace, name: retainedSecretName(id) }) : undefined,
+    secrets.length > 0 ? readRetainedSecret(record, (name) => read({ kind: 'Secret', namespace, name })) : undefined,
   ])
   return {
     record,

@@ -9,6 +9,7 @@ import { recordedCrateDB, retainedDatabase, retainedSecret, retainedVolumeOf } f
 import type { VolumeManifest } from '../../resources/volume-manifest.ts'
 import { dataOf } from '../../resources/volume-source.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
+import { keepSecrets } from './retained-secret.ts'
 import { whyOfOthers } from './retaining.ts'
 
 type Context = WorkContext<DatabaseTarget>
@@ -80,9 +81,7 @@ async function writeRecord(
   if (message !== undefined) return { next: 'failed', reason: 'NameTaken', message }
   const written = (await cluster.apply(made, before)) as RetainedDatabase
   if (Object.keys(secrets).length === 0) return written
-  const empty = retainedSecret(written, [])
-  if (await cluster.read({ kind: 'Secret', namespace, name: empty.metadata.name })) return written
   const data = Object.entries(secrets).map(([key, text]): [string, string] => [key, toBase64(text)])
-  await cluster.create({ ...empty, data: Object.fromEntries(data) })
+  await keepSecrets({ cluster }, { ...retainedSecret(written, []), data: Object.fromEntries(data) })
   return written
 }

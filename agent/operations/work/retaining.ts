@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import { isProblem, Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
@@ -16,6 +15,7 @@ import {
   secretsNamedBy,
 } from '../../resources/retained-record.ts'
 import type { WorkContext } from './context.ts'
+import { keepSecrets } from './retained-secret.ts'
 import { unlessNotServed } from './unless-not-served.ts'
 
 type Context = Pick<WorkContext, 'cluster' | 'operation' | 'options'>
@@ -125,17 +125,6 @@ async function write({ cluster }: Context, wanted: RetainedDatabase): Promise<Re
 export function whyOfOthers(record: KubernetesObject | undefined, project: string): string | undefined {
   if (record === undefined || record.spec?.project === project) return undefined
   return `The record ${record.metadata.name} is that of a database of project ${record.spec?.project}.`
-}
-
-/** The agent may create and delete Secrets in its own namespace, not change them. */
-async function keepSecrets({ cluster }: Context, wanted: KubernetesObject): Promise<void> {
-  const { name, namespace = '', ownerReferences } = wanted.metadata
-  const present = await cluster.read({ kind: 'Secret', namespace, name })
-  const isOfRecord = present?.metadata.ownerReferences?.[0]?.uid === ownerReferences?.[0]?.uid
-  const data = { ...(isOfRecord && present?.data), ...wanted.data }
-  if (present && isOfRecord && isDeepStrictEqual(present.data ?? {}, data)) return
-  if (present) await cluster.remove(present)
-  await cluster.create({ ...wanted, data })
 }
 
 /** Its own Secrets, and those of another tool that its CrateDB refers to: they may go with the namespace. */
