@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { createDatabaseSql, type SqlOptions, withoutSecrets } from '../../../agent/region/sql.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { createServingCertificate } from '../../cluster/certificates.ts'
+import { createServingCertificate } from '../../cluster/index.ts'
 
 const limit = { timeout: 30_000 }
 const secret = { data: { password: Buffer.from('password of system').toString('base64') } }
