@@ -12,11 +12,13 @@ import type { Part } from '../../../shared/lifecycle.ts'
 import { createLog } from '../../../shared/log.ts'
 import { until } from '../../cluster/index.ts'
 import { type ActingRegion, startActingRegion } from '../operations/acting-region.ts'
+import { clockOfLooks } from './looks.ts'
 
 /* Backups that a schedule begins, with a time of day that the test sets. */
 
 let region: ActingRegion
 let schedule: Part | undefined
+const looks = clockOfLooks()
 let leads = true
 /** A full hour that is to come: the clock of the region begins there. */
 const begin = Math.ceil(Date.now() / 3_600_000) * 3_600_000
@@ -49,7 +51,7 @@ async function start(): Promise<void> {
   const deciding = { accepted: createAcceptedState({ journal, caches }), config } as unknown as DecisionParts
   const lease = { isLeader: () => leads, onChange: () => () => {} }
   const log = createLog({ level: 'silent', name: 'test' })
-  const tools = { cluster, caches, journal, deciding, lease, clock: systemClock, log }
+  const tools = { cluster, caches, journal, deciding, lease, clock: looks.clock, log }
   schedule = createBackupSchedule({ tickMs: 10 }, { ...tools, careful: { now } })
   await schedule.start(new AbortController().signal)
 }
@@ -76,10 +78,10 @@ async function ended(count: number): Promise<Operation> {
   return region.ended(backups()[count] as Operation)
 }
 
-/** Looks often enough that whatever is due would have been begun. */
+/** Whatever is due is begun by the next look. */
 async function nothingBegins(): Promise<void> {
   const count = backups().length
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await looks.looked()
   assert.equal(backups().length, count)
 }
 

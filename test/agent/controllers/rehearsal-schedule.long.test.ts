@@ -9,12 +9,14 @@ import { createLog } from '../../../shared/log.ts'
 import { until } from '../../cluster/index.ts'
 import { type ActingRegion, changed, smallDatabase, startActingRegion } from '../operations/acting-region.ts'
 import { fill, keepSnapshots, withSnapshots } from '../operations/snapshot-scene.ts'
+import { clockOfLooks } from './looks.ts'
 
 /* Rehearsals that a schedule begins, with a time of day that the test sets. */
 
 let region: ActingRegion
 let creation: Operation
 let schedule: Part | undefined
+const looks = clockOfLooks()
 const hour = 3_600_000
 /** A full day that is to come: the clock of the region begins there. */
 const begin = Math.ceil(Date.now() / (24 * hour)) * 24 * hour
@@ -51,7 +53,7 @@ async function start(): Promise<void> {
   const log = createLog({ level: 'silent', name: 'test' })
   schedule = createRehearsalSchedule(
     { tickMs: 10 },
-    { cluster, caches, journal, requests, lease, clock: systemClock, log, careful: { now } },
+    { cluster, caches, journal, requests, lease, clock: looks.clock, log, careful: { now } },
   )
   await schedule.start(new AbortController().signal)
 }
@@ -60,10 +62,10 @@ const rehearsals = (): Operation[] => region.journal.all().filter(({ spec }) => 
 const stateOf = async () =>
   JSON.parse((await region.cratedb('harbour', 'tidal')).metadata.annotations?.['skerry.dev/backups'] ?? '{}').rehearsal ?? {}
 
-/** Looks often enough that whatever is due would have been begun. */
+/** Whatever is due is begun by the next look. */
 async function nothingBegins(): Promise<void> {
   const count = rehearsals().length
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await looks.looked()
   assert.equal(rehearsals().length, count)
 }
 
