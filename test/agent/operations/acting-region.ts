@@ -131,6 +131,8 @@ export async function startActingRegion(actions: Actions = usualActions, { crate
         unsubscribe()
         reject(new Error(`not within ${withinMs} ms: ${JSON.stringify(operations.get(key)?.status, null, 1)}`))
       }, withinMs)
+      // What waits for a half that has died holds no process back.
+      timer.unref()
       look()
     })
   }
