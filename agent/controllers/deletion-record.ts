@@ -1,6 +1,7 @@
 import { isProblem } from '../../shared/errors.ts'
 import { tellEvent } from '../../shared/kubernetes/events.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
+import { readObject } from '../../shared/kubernetes/read.ts'
 import { type DeletedObject, deletionRecordOf } from '../operations/actions/record-deletion.ts'
 import type { Journal } from '../operations/journal.ts'
 import type { LeaderTools } from '../operations/queue.ts'
@@ -24,7 +25,8 @@ export type DeletionRecordParts = Omit<LeaderTools, 'lease'> & {
 /** Writes a deletion into the ledger unless an operation explains it, and creates an Event. */
 export async function recordDeletion(deleted: Deleted, parts: DeletionRecordParts): Promise<void> {
   const explanation = explanationOf(deleted, parts)
-  const operation = explanation === undefined && (await isDeleted(deleted, parts)) ? await accept(deleted, parts) : explanation
+  const isNew = explanation === undefined && (await isDeleted(deleted, parts)) && !(await isTakenAlong(deleted, parts))
+  const operation = isNew ? await accept(deleted, parts) : explanation
   if (operation && isDeletionRecord(operation)) await emitEvent(operation, deleted, parts)
 }
 
@@ -34,9 +36,20 @@ function explanationOf({ target, uid }: Deleted, { caches }: DeletionRecordParts
     if (isDeletionRecord(operation) && operation.spec.parameters?.uid === uid) return operation
     if (!isDeletion(operation) || !covers(operation.spec.target, target)) continue
     const { observed } = operation.status ?? {}
-    if (!hasEnded(operation) || observed?.uid === uid || deletedWith(operation).some((database) => database.uid === uid)) return operation
+    // The deletion of a project notes each database that it deletes. What somebody else deletes meanwhile, it knows nothing of.
+    const willDelete = !hasEnded(operation) && operation.spec.target.kind === target.kind
+    if (willDelete || observed?.uid === uid || deletedWith(operation).some((database) => database.uid === uid)) return operation
   }
   return undefined
+}
+
+/** Whether the open deletion of its project has deleted it. By the API server: of its status and the database, a watch may bring the latter first. */
+async function isTakenAlong({ target, uid }: Deleted, { cluster, caches, namespace }: DeletionRecordParts): Promise<boolean> {
+  const open = [...caches.operations.values()].filter(
+    (operation) => isDeletion(operation) && !hasEnded(operation) && covers(operation.spec.target, target),
+  )
+  const standing = await Promise.all(open.map(({ metadata }) => readObject(cluster, pathOf(kinds.Operation, namespace, metadata.name))))
+  return standing.some((operation) => operation && deletedWith(operation as Operation).some((database) => database.uid === uid))
 }
 
 /** By the API server, since a watch may lag: no standing object is recorded as deleted. */

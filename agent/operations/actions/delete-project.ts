@@ -14,6 +14,7 @@ import { leavesUnasked, leavingProblem, noSuchProject } from '../deciding/presen
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
 import { recordDeleted } from '../work/retaining.ts'
+import { seeToVanished } from '../work/vanished-databases.ts'
 import { type ClaimNotKept, claimsNotKept, settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, flag, projectRequest } from './action.ts'
 
@@ -137,12 +138,14 @@ async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
   const { project } = context.target
   const databases = await context.cluster.list('CrateDB', namespaceOf(project))
   if (databases.length > 0) return removeDatabases(context, databases)
+  const standing = await context.cluster.read({ kind: 'Project', name: project })
+  const waiting = standing && !standing.metadata.deletionTimestamp ? await seeToVanished(context) : undefined
+  if (waiting) return waiting
   if (context.operation.status?.step?.name === 'databases') await context.finish()
-  const current = await context.cluster.read({ kind: 'Project', name: project })
-  if (!current) return finish(context)
+  if (!standing) return finish(context)
   if (context.operation.status?.step?.name !== 'delete') await context.begin('delete')
-  await noteObserved(context, current)
-  if (!current.metadata.deletionTimestamp) await context.cluster.remove(current)
+  await noteObserved(context, standing)
+  if (!standing.metadata.deletionTimestamp) await context.cluster.remove(standing)
   return { next: 'wait', message: 'The namespace of the project is being deleted.' }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Operation } from '../../../agent/resources/operation.ts'
+import type { RetainedDatabase } from '../../../agent/resources/retained-database.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
 import { type ActingRegion, startActingRegion } from '../operations/acting-region.ts'
@@ -108,3 +109,49 @@ test('what an operation deletes is not recorded, neither alone nor with its proj
   const recorded = records().map(({ spec }) => spec.parameters?.uid)
   for (const uid of [alone, taken, project]) assert.equal(recorded.includes(uid), false)
 })
+
+/** The deletion of a project that takes its databases along, accepted while nobody leads. */
+async function deletionOf(project: string, meanwhile: () => Promise<unknown>): Promise<Operation> {
+  region.lead(false)
+  const target = { kind: 'project' as const, project }
+  const parameters = { cascade: true, retainVolumes: true, keepDays: 7 }
+  const deletion = await region.accept({ action: 'delete', target, parameters })
+  await meanwhile()
+  region.lead(true)
+  return deletion
+}
+const secretsOf = async (id: string) => Object.keys((await read(pathOf(kinds.Secret, 'skerry', `retained-${id}`)))?.data ?? {})
+
+test('a database that somebody deletes while its project is being deleted is kept as it was, with its Secrets', async () => {
+  await region.ended(await region.putProject('lock'))
+  const uid = await put('tide', 'lock')
+  const deletion = await deletionOf('lock', async () => {
+    await remove(pathOfDatabase('tide', 'lock'))
+    await untilGone(pathOfDatabase('tide', 'lock'))
+  })
+  assert.equal((await region.ended(deletion)).status?.phase, 'Succeeded')
+  const kept = await keptBy(await recordOf(uid))
+  assert.deepEqual([kept.spec.origin, kept.spec.expiresAt, kept.spec.wanted?.version], ['outside', undefined, '5.10.1'])
+  assert.deepEqual(await secretsOf(kept.metadata.name), ['user-password-tide-0'])
+})
+
+test('a database that somebody is deleting when its project is, is kept as it was, with its Secrets', async () => {
+  await region.ended(await region.putProject('dock'))
+  const uid = await put('tide', 'dock')
+  const path = pathOfDatabase('tide', 'dock')
+  const held = (finalizers: string[]) =>
+    region.admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { metadata: { finalizers } } })
+  await held(['example.org/hold'])
+  const deletion = await deletionOf('dock', () => remove(path))
+  const kept = await keptBy(await recordOf(uid))
+  assert.notEqual(kept.spec.cratedb, undefined)
+  await held([])
+  assert.equal((await region.ended(deletion)).status?.phase, 'Succeeded')
+  assert.deepEqual([kept.spec.origin, kept.spec.expiresAt, kept.spec.wanted?.version], ['outside', undefined, '5.10.1'])
+  assert.deepEqual(await secretsOf(kept.metadata.name), ['user-password-tide-0'])
+})
+
+async function keptBy({ status }: Operation): Promise<RetainedDatabase> {
+  const path = pathOf(kinds.RetainedDatabase, 'skerry', String(status?.result?.deletedDatabase))
+  return region.admin.request<RetainedDatabase>({ method: 'GET', path })
+}

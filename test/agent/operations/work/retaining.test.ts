@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { createWorkCluster, type WorkCluster } from '../../../../agent/operations/work/cluster.ts'
+import type { WorkContext } from '../../../../agent/operations/work/context.ts'
 import { keepRecord } from '../../../../agent/operations/work/retaining.ts'
+import { seeToVanished } from '../../../../agent/operations/work/vanished-databases.ts'
 import type { Caches } from '../../../../agent/region/caches.ts'
+import type { ProjectTarget } from '../../../../agent/resources/kind.ts'
 import type { Operation } from '../../../../agent/resources/operation.ts'
 import { secretsIn } from '../../../../agent/resources/retained-record.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../../shared/kubernetes/objects.ts'
@@ -24,7 +27,7 @@ const namespace = 'project-harbour'
 const home = 'skerry'
 for (const name of [namespace, home]) await post('Namespace', { metadata: { name } })
 
-function post(kind: 'Namespace' | 'Secret', body: object, at?: string): Promise<KubernetesObject> {
+function post(kind: 'Namespace' | 'Secret' | 'PersistentVolume', body: object, at?: string): Promise<KubernetesObject> {
   return admin.request<KubernetesObject>({ method: 'POST', path: pathOf(kinds[kind], at), body })
 }
 
@@ -109,4 +112,41 @@ test('a Secret that goes with an earlier record of that name is replaced by that
   await post('Secret', password('ebb', 0, 'the password'), namespace)
   await keep('ebb', dyingAt(Number.POSITIVE_INFINITY))
   assert.deepEqual([...(await keptOf('ebb'))], [[`retained-${id}`, { 'user-password-ebb-0': 'the password' }]])
+})
+
+test('of a database that vanished with its project, and that nobody recorded, the volumes and the Secrets are kept until somebody purges them', async () => {
+  const labels = { 'skerry.dev/project': 'harbour', 'skerry.dev/database': 'swell' }
+  const claimRef = { namespace, name: 'data0-crate-data-hot-swell-0', uid: 'gone' }
+  const spec = { claimRef, persistentVolumeReclaimPolicy: 'Retain', capacity: { storage: '8Gi' }, accessModes: ['ReadWriteOnce'] }
+  const annotations = { 'skerry.dev/retained-from': `${namespace}/${claimRef.name}` }
+  await post('PersistentVolume', { metadata: { name: 'pv-swell', labels, annotations }, spec: { ...spec, hostPath: { path: '/srv' } } })
+  await post('Secret', password('swell', 0, 'the password'), namespace)
+  const seen: unknown[] = []
+  const contextAfter = (looked: number, result: object = {}) =>
+    ({
+      ...{ cluster: dyingAt(Number.POSITIVE_INFINITY), options: { namespace: home, imageRegistry: '' } },
+      target: { kind: 'project', project: 'harbour' },
+      begin: async (name: string, note: unknown) => seen.push([name, note]),
+      operation: {
+        metadata: { name: 'op-2' },
+        spec: {},
+        status: { attempts: 1, startedAt: '2026-01-10T12:00:00Z', step: { name: 'databases', note: { looked } }, result },
+      },
+    }) as unknown as WorkContext<ProjectTarget>
+
+  assert.equal(await seeToVanished(contextAfter(0, { databases: [{ id: 'swell', uid: 'u' }] })), undefined, 'the deletion took it along')
+  const waiting = await seeToVanished(contextAfter(19))
+  assert.equal(waiting?.next === 'wait' && waiting.message, 'The deletion of swell by hand is being recorded.')
+  assert.deepEqual(seen, [['databases', { looked: 20 }]])
+  assert.equal(await seeToVanished(contextAfter(20)), undefined)
+  const records = await listObjects(admin, kinds.RetainedDatabase, {
+    namespace: home,
+    query: { labelSelector: 'skerry.dev/database=swell' },
+  })
+  assert.deepEqual(
+    records.map(({ spec }) => [spec.origin, spec.expiresAt, spec.volumes[0].volume]),
+    [['found', undefined, 'pv-swell']],
+  )
+  assert.deepEqual([...(await keptOf('swell')).values()], [{ 'user-password-swell-0': 'the password' }])
+  assert.equal(await seeToVanished(contextAfter(0)), undefined, 'it is recorded')
 })
