@@ -1,5 +1,5 @@
 import { type Family, family } from '../../shared/prometheus.ts'
-import type { ExportState } from '../recovery/state.ts'
+import type { ExportState } from '../export/state.ts'
 
 /** The file that the region can be made again from, by the place where it is kept. Each replica knows the same. */
 export function exportFamilies(state: ExportState): Family[] {

@@ -1,5 +1,5 @@
 import { regionFile } from '../cloud/contract/export.ts'
-import type { MadeRegionFile } from '../recovery/places/place.ts'
+import type { MadeRegionFile } from '../export/places/place.ts'
 import { isNotModified, json, route } from './http.ts'
 import { readResponses } from './projects.ts'
 import type { Resource } from './resource.ts'

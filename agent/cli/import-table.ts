@@ -1,4 +1,4 @@
-import type { shownPlan } from '../recovery/import/plan.ts'
+import type { shownPlan } from '../region-file/import/plan.ts'
 
 /** The plan of an import, as the API shows it. */
 export type ShownImport = ReturnType<typeof shownPlan>

@@ -1,6 +1,6 @@
 import { kinds } from '../../shared/kubernetes/objects.ts'
 import { listObjects } from '../../shared/kubernetes/read.ts'
-import { importableDatabase, importableFile, importRight } from '../agent/recovery/import/importable.ts'
+import { importableDatabase, importableFile, importRight } from '../agent/region-file/import/importable.ts'
 import { startStandIns } from '../cluster/index.ts'
 import { installObject } from '../shared/kubernetes/connected.ts'
 import { bundled, startBenchCluster, withRegion } from './clusters.ts'

@@ -12,7 +12,7 @@ import { createLog } from '../../shared/log.ts'
 import { type Api, createApiOver, operatorAt } from '../agent/api/region.ts'
 import { type ActingRegion, startActingRegion } from '../agent/operations/acting-region.ts'
 import { define } from '../agent/operations/actions/scene.ts'
-import { importableDatabase, importableFile } from '../agent/recovery/import/importable.ts'
+import { importableDatabase, importableFile } from '../agent/region-file/import/importable.ts'
 
 let region: ActingRegion
 before(async () => {

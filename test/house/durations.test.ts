@@ -14,7 +14,7 @@ const reasons: Record<string, string> = {
   'agent/operations/work/backup.ts': 'since a step began, perhaps in another process; it only changes a text and how often is looked',
   'agent/preflight/node-clocks.ts': 'compares clocks',
   'agent/preflight/reading.ts': 'compares clocks',
-  'agent/recovery/exporter.ts': 'since a file was written, perhaps by another process',
+  'agent/export/exporter.ts': 'since a file was written, perhaps by another process',
   'agent/tunnel/on-demand.ts': 'until a time that the cluster keeps, for whichever replica leads then',
   'monitor/checks/domain.ts': 'until a registration expires',
   'monitor/checks/heartbeat.ts': 'the times that it gets move with the clock: see Heartbeats',

@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import type { PlaceName } from '../../recovery/places/place.ts'
-import type { ExportState } from '../../recovery/state.ts'
+import type { PlaceName } from '../../export/places/place.ts'
+import type { ExportState } from '../../export/state.ts'
 
 const moment = z.iso.datetime().meta({ example: '2026-01-31T12:00:00Z' })
 

@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { refusalCodes } from '../../recovery/import/plan.ts'
-import { obstacleCodes, verdicts } from '../../recovery/import/verdict.ts'
+import { refusalCodes } from '../../region-file/import/plan.ts'
+import { obstacleCodes, verdicts } from '../../region-file/import/verdict.ts'
 
 const openEnum = (names: readonly string[]) => z.union([z.enum(names as [string, ...string[]]), z.string().describe('Of a newer version')])
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import * as z from 'zod'
-import { type ImportItem, packItems } from '../../recovery/import/pieces.ts'
-import { countsOf, type GivenFile, type ImportPlan, importPlan, judgeAll, shownPlan } from '../../recovery/import/plan.ts'
-import { type DatabaseVerdict, deletionHere, deletionObstacles, type ImportScene, type Judged } from '../../recovery/import/verdict.ts'
-import { regionFileBounds } from '../../recovery/region-file.ts'
+import { type ImportItem, packItems } from '../../region-file/import/pieces.ts'
+import { countsOf, type GivenFile, type ImportPlan, importPlan, judgeAll, shownPlan } from '../../region-file/import/plan.ts'
+import { type DatabaseVerdict, deletionHere, deletionObstacles, type ImportScene, type Judged } from '../../region-file/import/verdict.ts'
+import { regionFileBounds } from '../../region-file/schema.ts'
 import type { RegionTarget, Step } from '../../resources/kind.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
 import { importAction, importSceneOf, readStandingRegion, regionFactsOf } from '../deciding/standing-region.ts'
@@ -71,7 +71,7 @@ export const importRegion: Action<RegionTarget> = {
 
 async function read(bytes: Uint8Array, signal?: AbortSignal): Promise<ReadFile<GivenFile>> {
   // Loaded here: most processes never read a region file.
-  const { readImport } = await import('../../recovery/import/reading.ts')
+  const { readImport } = await import('../../region-file/import/reading.ts')
   return readImport(bytes, signal)
 }
 

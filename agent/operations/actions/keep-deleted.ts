@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { packJson } from '../../recovery/import/pieces.ts'
-import { deletionObstacles, type ImportedDeletion } from '../../recovery/import/verdict.ts'
+import { packJson } from '../../region-file/import/pieces.ts'
+import { deletionObstacles, type ImportedDeletion } from '../../region-file/import/verdict.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { readRetained } from '../../resources/retained-reading.ts'

@@ -1,8 +1,8 @@
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { readObject } from '../../../shared/kubernetes/read.ts'
-import type { GivenFile, RegionFacts } from '../../recovery/import/plan.ts'
-import type { DatabaseVerdict, ImportScene } from '../../recovery/import/verdict.ts'
+import type { GivenFile, RegionFacts } from '../../region-file/import/plan.ts'
+import type { DatabaseVerdict, ImportScene } from '../../region-file/import/verdict.ts'
 import type { DecisionParts } from './decision.ts'
 import { readAllVolumes, type StandingVolumes } from './standing-volumes.ts'
 

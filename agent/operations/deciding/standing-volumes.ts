@@ -3,7 +3,7 @@ import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
 import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
-import type { StandingVolume } from '../../recovery/import/verdict.ts'
+import type { StandingVolume } from '../../region-file/import/verdict.ts'
 import { dataOf } from '../../resources/volume-source.ts'
 
 /** The PersistentVolumes that the cluster has. */

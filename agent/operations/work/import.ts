@@ -1,6 +1,6 @@
 import canonicalize from 'canonicalize'
 import { asProblem, type Problem } from '../../../shared/errors.ts'
-import { type ImportItem, unpackItems } from '../../recovery/import/pieces.ts'
+import { type ImportItem, unpackItems } from '../../region-file/import/pieces.ts'
 import type { DatabaseTarget, ProjectTarget, RegionTarget } from '../../resources/kind.ts'
 import { hasEnded, type Operation, phaseOf, piecesOf, type StepRecord } from '../../resources/operation.ts'
 import { readProject } from '../../resources/project.ts'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { readRegionFile } from '../../../agent/recovery/reading.ts'
-import { exportConfigMap } from '../../../agent/recovery/state.ts'
-import { appliedVolume } from '../recovery/region-sample.ts'
+import { exportConfigMap } from '../../../agent/export/state.ts'
+import { readRegionFile } from '../../../agent/region-file/reading.ts'
+import { appliedVolume } from '../region-file/region-sample.ts'
 import { namespace, type QuietRegion, startQuietRegion } from './region.ts'
 
 let region: QuietRegion

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { exitCodes, exportCommand, openExportCommand } from '../../../agent/cli/export.ts'
-import { readRegionFile } from '../../../agent/recovery/reading.ts'
+import { readRegionFile } from '../../../agent/region-file/reading.ts'
 import { namespace, type QuietRegion, startQuietRegion } from '../api/region.ts'
-import { appliedVolume } from '../recovery/region-sample.ts'
+import { appliedVolume } from '../region-file/region-sample.ts'
 
 let region: QuietRegion
 let folder: string

@@ -11,7 +11,7 @@ import { listObjects } from '../../../shared/kubernetes/read.ts'
 import { type StandIns, startCluster, startStandIns, type TestCluster, until } from '../../cluster/index.ts'
 import { prepareRegion, type Region } from '../../region/index.ts'
 import { installObject } from '../../shared/kubernetes/connected.ts'
-import { importableDatabase, importableFile, importRight } from '../recovery/import/importable.ts'
+import { importableDatabase, importableFile, importRight } from '../region-file/import/importable.ts'
 
 /*
  * The command as in a pod of the agent: by the agent's service account and configuration. An agent with no more than the shipped permissions

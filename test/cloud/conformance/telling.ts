@@ -1,6 +1,6 @@
 import { endpoints } from '../../../agent/cloud/contract/endpoints.ts'
-import type { RegionContent } from '../../../agent/recovery/region-file.ts'
-import { writeRegionFile } from '../../../agent/recovery/writing.ts'
+import type { RegionContent } from '../../../agent/region-file/schema.ts'
+import { writeRegionFile } from '../../../agent/region-file/writing.ts'
 import type { Answer } from './asking.ts'
 import type { TriedRegion } from './region.ts'
 import { expect, expectRefusal, type Report } from './report.ts'

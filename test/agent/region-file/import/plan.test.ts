@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { packItems, unpackItems } from '../../../../agent/region-file/import/pieces.ts'
+import { type ImportOptions, importPlan, judgeAll, type RegionFacts, shownPlan } from '../../../../agent/region-file/import/plan.ts'
+import { type ImportScene, judge, type StandingVolume } from '../../../../agent/region-file/import/verdict.ts'
+import type { ExportedDatabase } from '../../../../agent/region-file/schema.ts'
+import { dataOf } from '../../../../agent/resources/volume-source.ts'
+import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
+import { exportedDatabase, regionContent } from '../region-sample.ts'
+
+const zone = 'topology.ebs.csi.aws.com/zone'
+const node = (name: string, labels: Record<string, string> = { [zone]: 'eu-north-1a' }): KubernetesObject => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name, labels: { 'kubernetes.io/hostname': name, ...labels } },
+})
+const premium: KubernetesObject = {
+  apiVersion: 'storage.k8s.io/v1',
+  kind: 'StorageClass',
+  metadata: { name: 'crate-premium' },
+  provisioner: 'ebs.csi.aws.com',
+  parameters: {
+    'csi.storage.k8s.io/controller-expand-secret-name': 'ebs-expand',
+    'csi.storage.k8s.io/controller-expand-secret-namespace': 'kube-system',
+  },
+}
+
+/** An empty cluster with the storage class of the sample, and a node in its zone. */
+function scene({ volumes = [], ...given }: Partial<ImportScene> & { volumes?: StandingVolume[] } = {}): ImportScene {
+  return {
+    database: () => undefined,
+    volume: (name) => volumes.find((each) => each.name === name),
+    volumeWith: (data) => volumes.find((each) => each.data === data),
+    nodes: [node('quay-1')],
+    storageClass: (name) => (name === 'crate-premium' ? premium : undefined),
+    hostFolders: ['/srv/volumes'],
+    ...given,
+  }
+}
+
+/** The sample with another place for its data. */
+function placed(change: (spec: Record<string, unknown>) => void, id = 'tidal-gauge'): ExportedDatabase {
+  const entry = structuredClone(exportedDatabase('harbour', id))
+  for (const { spec } of entry.volumes) change(spec)
+  return entry
+}
+
+/** Its volumes as they stand, in this phase. */
+const standing = (entry: ExportedDatabase, change: Partial<StandingVolume> = {}): StandingVolume[] =>
+  entry.volumes.map(({ metadata, spec }) => ({
+    name: metadata.name,
+    claim: `${spec.claimRef.namespace}/${spec.claimRef.name}`,
+    phase: 'Released',
+    data: dataOf({ spec }),
+    attachedTo: undefined,
+    ...change,
+  }))
+
+const onHost = (host: string, path = '/srv/volumes/one') =>
+  placed((spec) => {
+    delete spec.csi
+    spec.local = { path }
+    spec.nodeAffinity = {
+      required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [host] }] }] },
+    }
+  })
+
+const sample = exportedDatabase('harbour', 'tidal-gauge')
+const hosts = new Map<string, string>()
+const verdictOf = (entry: ExportedDatabase, in_: ImportScene, names: ReadonlyMap<string, string> = hosts) =>
+  judge(entry, in_, names).verdict
+
+test('a database is ready whose volumes the cluster lacks, and found whose volumes stand released', () => {
+  assert.equal(verdictOf(sample, scene()).verdict, 'ready')
+  assert.equal(verdictOf(sample, scene({ volumes: standing(sample) })).verdict, 'volumes-found')
+})
+
+test('a database is unchanged that stands with the same volumes', () => {
+  const volumes = standing(sample, { phase: 'Bound', attachedTo: 'quay-1' })
+  assert.equal(verdictOf(sample, scene({ volumes, database: () => ({ stands: true, operation: undefined }) })).verdict, 'unchanged')
+})
+
+test('whoever makes a volume of a region file again knows it as that of the database', () => {
+  const entry = structuredClone(sample)
+  for (const volume of entry.volumes) delete volume.metadata.labels
+  for (const { metadata } of judge(entry, scene(), hosts).entry.volumes)
+    assert.deepEqual(metadata.labels, { 'skerry.dev/project': 'harbour', 'skerry.dev/database': 'tidal-gauge' })
+})
+
+const refused: { name: string; entry?: ExportedDatabase; in?: ImportScene; code: string; says: RegExp }[] = [
+  {
+    name: 'its name is taken',
+    in: scene({ database: () => ({ stands: true, operation: undefined }) }),
+    code: 'name-taken',
+    says: /stands/,
+  },
+  {
+    name: 'an operation is making one of its name',
+    in: scene({ database: () => ({ stands: false, operation: 'op-0000000007' }) }),
+    code: 'name-taken',
+    says: /op-0000000007/,
+  },
+  {
+    name: 'another volume has the name of its volume',
+    in: scene({ volumes: standing(sample, { data: 'csi ebs.csi.aws.com vol-other' }) }),
+    code: 'volume-taken',
+    says: /another one here: its data is csi ebs.csi.aws.com vol-other/,
+  },
+  {
+    name: 'its volume serves another claim',
+    in: scene({ volumes: standing(sample, { claim: 'project-harbour/data0-crate-data-hot-ebb-0' }) }),
+    code: 'volume-taken',
+    says: /serves project-harbour\/data0-crate-data-hot-ebb-0/,
+  },
+  {
+    name: 'its volume is bound although it does not stand',
+    in: scene({ volumes: standing(sample, { phase: 'Bound' }) }),
+    code: 'volume-taken',
+    says: /is bound/,
+  },
+  {
+    name: 'a volume of another name has its data',
+    in: scene({ volumes: standing(sample).map((volume) => ({ ...volume, name: `other-${volume.name}` })) }),
+    code: 'handle-taken',
+    says: /vol-harbour-tidal-gauge-0\) is that of volume other-pvc-harbour-tidal-gauge-0/,
+  },
+  {
+    name: 'its volume is attached',
+    in: scene({ volumes: standing(sample, { attachedTo: 'quay-9' }) }),
+    code: 'attached',
+    says: /attached to node quay-9/,
+  },
+  {
+    name: 'no node is in its zone',
+    in: scene({ nodes: [node('quay-1', {})] }),
+    code: 'host-unknown',
+    says: /eu-north-1a is of another cluster/,
+  },
+  { name: 'its host is of another cluster', entry: onHost('edge-1'), code: 'host-unknown', says: /hosts=edge-1=NAME/ },
+  { name: 'its storage class is missing', in: scene({ storageClass: () => undefined }), code: 'class-missing', says: /crate-premium/ },
+  {
+    name: 'the file lacks a volume of it',
+    entry: { ...sample, volumes: sample.volumes.slice(1) },
+    code: 'volumes-missing',
+    says: /2 of its 3 volumes, and not that of data0-crate-data-hot-tidal-gauge-0/,
+  },
+  { name: 'it needs a keystore', entry: { ...sample, body: { ...sample.body, ssl: {} } }, code: 'secrets-missing', says: /keystore/ },
+  {
+    name: 'its volume is in a folder of the host that is not for volumes',
+    entry: onHost('quay-1', '/etc/kubernetes'),
+    code: 'volume-refused',
+    says: /"\/etc\/kubernetes" is outside/,
+  },
+  { name: 'its path leaves that folder', entry: onHost('quay-1', '/srv/volumes/../../etc'), code: 'volume-refused', says: /outside/ },
+  {
+    name: 'its volume names a Secret that its class does not name',
+    entry: placed((spec) => ({ ...Object.assign(spec.csi as object, { nodeStageSecretRef: { name: 'root', namespace: 'kube-system' } }) })),
+    code: 'volume-refused',
+    says: /nodeStageSecretRef is not the Secret/,
+  },
+  {
+    name: 'its volume is of a kind that names a server',
+    entry: placed((spec) => {
+      delete spec.csi
+      spec.nfs = { server: 'mallory.example', path: '/' }
+    }),
+    code: 'volume-refused',
+    says: /its data is in nfs/,
+  },
+  {
+    name: 'its node affinity is none',
+    entry: placed((spec) => {
+      spec.nodeAffinity = { required: { nodeSelectorTerms: 'all' } }
+    }),
+    code: 'volume-refused',
+    says: /is none of Kubernetes/,
+  },
+]
+for (const { name, entry = sample, in: given = scene(), code, says } of refused)
+  test(`a database is refused when ${name}`, () => {
+    const { verdict, obstacles } = verdictOf(entry, given)
+    assert.equal(verdict, 'refused')
+    assert.ok(
+      obstacles.some((each) => each.code === code && says.test(each.message)),
+      JSON.stringify(obstacles),
+    )
+  })
+
+test('secrets that come with the file are those of the database', () => {
+  const backups = { aws: { bucket: 'harbour', region: 'eu-north-1', cron: '17 * * * *' } }
+  const entry = { ...sample, body: { ...sample.body, ssl: {}, backups } }
+  const ssl = { 'ssl.keystore': '/u3+7Q==', 'ssl.keystorePassword': 'one', 'ssl.keystoreKeyPassword': 'two' }
+  const keys = { 'backups.aws.accessKeyId': 'AKIA', 'backups.aws.secretAccessKey': 'three' }
+  assert.deepEqual(verdictOf({ ...entry, secrets: { ...ssl, ...keys } } as never, scene()).notes, [])
+  assert.match(verdictOf({ ...entry, secrets: ssl } as never, scene()).notes.join(), /backups fail until their keys are put again/)
+})
+
+test('a volume of a host that was given another name is made for that one', () => {
+  const { verdict, entry } = judge(onHost('edge-1'), scene(), new Map([['edge-1', 'quay-1']]))
+  assert.equal(verdict.verdict, 'ready', JSON.stringify(verdict.obstacles))
+  assert.match(JSON.stringify(entry.volumes[0]?.spec.nodeAffinity), /"values":\["quay-1"\]/)
+})
+
+test('disks become as large as the smallest volume, when one had not grown yet', () => {
+  const entry = structuredClone(sample)
+  entry.body = { ...entry.body, nodes: { ...entry.body.nodes, disk: { ...entry.body.nodes.disk, size: '96Gi' } } }
+  const { verdict, entry: made } = judge(entry, scene(), hosts)
+  assert.equal(verdict.verdict, 'ready')
+  assert.match(verdict.notes.join(' '), /"data-hot" has 64 GiB, and 96 GiB are asked for/)
+  assert.equal(made.body.nodes.disk.size, '64Gi')
+})
+
+test('a volume of OpenStack is the same before and after it was migrated to its driver', () => {
+  const inTree = dataOf({ spec: { cinder: { volumeID: '5f0c' }, capacity: {} } })
+  assert.equal(inTree, dataOf({ spec: { csi: { driver: 'cinder.csi.openstack.org', volumeHandle: '5f0c' } } }))
+})
+
+const file = { document: regionContent(), digest: 'a'.repeat(64), origin: { by: 'digest' as const } }
+const facts: RegionFacts = {
+  ...{ id: 'harbour-1', cluster: 'another', sequence: 0, lastImport: undefined },
+  project: () => undefined,
+}
+const usual: ImportOptions = { oldClusterIsGone: true, adoptRegion: false, olderFile: false }
+const before = { digest: 'b'.repeat(64), createdAt: '2026-02-01T00:00:00.000Z' }
+const same = file.document.kubernetes.cluster as string
+
+const whole: { name: string; facts?: Partial<RegionFacts>; options?: Partial<ImportOptions>; codes: string[] }[] = [
+  { name: 'of a cluster that is gone is taken', codes: [] },
+  { name: 'is refused while the old cluster may be alive', options: { oldClusterIsGone: false }, codes: ['old-cluster'] },
+  {
+    name: 'is refused where this cluster is not known',
+    facts: { cluster: undefined },
+    options: { oldClusterIsGone: false },
+    codes: ['old-cluster'],
+  },
+  { name: 'of the same cluster is taken', facts: { cluster: same }, options: { oldClusterIsGone: false }, codes: [] },
+  { name: 'of another region is refused', facts: { id: 'pier-2' }, codes: ['other-region'] },
+  { name: 'of another region is taken when told so', facts: { id: 'pier-2' }, options: { adoptRegion: true }, codes: [] },
+  { name: 'is refused that is older than the ledger', facts: { cluster: same, sequence: 118 }, codes: ['older-file'] },
+  { name: 'is refused that is older than the last one', facts: { lastImport: before }, codes: ['older-file'] },
+  { name: 'that is older is taken when told so', facts: { lastImport: before }, options: { olderFile: true }, codes: [] },
+  { name: 'is taken again', facts: { cluster: same, sequence: 200, lastImport: { ...before, digest: file.digest } }, codes: [] },
+]
+for (const { name, facts: given, options, codes } of whole)
+  test(`a region file ${name}`, () => {
+    const { refusals } = importPlan(file, { ...facts, ...given }, [], { ...usual, ...options })
+    assert.deepEqual(
+      refusals.map(({ code }) => code),
+      codes,
+    )
+  })
+
+test('a project that stands otherwise stays, and the plan says so', () => {
+  const [spec] = file.document.projects
+  assert.ok(spec)
+  const verdictWith = (standing: typeof spec | undefined) =>
+    importPlan(file, { ...facts, project: () => standing }, [], usual).projects[0]?.verdict
+  assert.deepEqual([undefined, spec, { ...spec, displayName: 'Pier' }].map(verdictWith), ['ready', 'unchanged', 'differs'])
+})
+
+test('of ten thousand databases the plan shows a thousand, those that are refused first, and the count of all', async () => {
+  const databases = Array.from({ length: 10_000 }, (_, index) => {
+    const entry = exportedDatabase('harbour', `tide-${index}`)
+    return index < 9_990 ? entry : { ...entry, volumes: [] }
+  })
+  const document = regionContent(databases)
+  const judged = await judgeAll({ ...file, document }, scene(), hosts)
+  const verdicts = judged.map(({ verdict }) => verdict)
+  const shown = shownPlan({ ...file, document }, importPlan({ ...file, document }, facts, verdicts, usual))
+  assert.deepEqual(shown.counts, { ready: 9_990, 'volumes-found': 0, unchanged: 0, refused: 10 })
+  assert.deepEqual([shown.databases.length, shown.more.databases], [1_000, 9_000])
+  assert.ok(shown.databases.slice(0, 10).every(({ verdict }) => verdict === 'refused'))
+})
+
+test('what an operation keeps of a file is in small pieces, each of which can be read alone', async () => {
+  const items = Array.from({ length: 400 }, (_, index) => ({
+    kind: 'database' as const,
+    entry: exportedDatabase('harbour', `tide-${index}`),
+    obstacles: [],
+  }))
+  const pieces = await packItems(items, { maxBytes: 2_000, maxPieces: 400 })
+  assert.ok(pieces.length > 1)
+  assert.ok(pieces.every(({ byteLength }) => byteLength <= 2_000))
+  assert.deepEqual((await Promise.all(pieces.map(unpackItems))).flat(), items)
+  await assert.rejects(packItems(items, { maxBytes: 2_000, maxPieces: 1 }), /larger than what an operation keeps/)
+})

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { CanonicalText, canonicalText } from '../../../agent/region-file/canonical.ts'
+import { readRegionFile } from '../../../agent/region-file/reading.ts'
+import { regionFileBounds } from '../../../agent/region-file/schema.ts'
+import { writeRegionFile } from '../../../agent/region-file/writing.ts'
+import { volumeManifestOf } from '../../../agent/resources/volume-manifest.ts'
+import { makeKey } from '../../../shared/signing/key.ts'
+import { csiVolume, exportedDatabase, regionContent } from './region-sample.ts'
+
+/** Databases of three nodes, made while they are written, with names that no two have in common. */
+function* databases(count: number): Generator<CanonicalText> {
+  for (let index = 0; index < count; index++) {
+    const id = `gauge-${index}-${randomUUID().slice(0, 8)}`
+    const names = [0, 1, 2].map((node) => ({
+      node,
+      name: `pvc-${randomUUID()}`,
+      handle: `0001-0009-rook-ceph-0000000000000002-${randomUUID()}`,
+    }))
+    const volumes = names.map(({ node, ...given }) => volumeManifestOf(csiVolume('harbour', id, node, given)))
+    yield new CanonicalText(canonicalText({ ...exportedDatabase('harbour', id), volumes }))
+  }
+}
+
+const write = (count: number) => writeRegionFile({ ...regionContent([]), databases: databases(count) }, { key: makeKey() })
+
+test('a database of three nodes takes less than 5 kB of the file, and less than 250 bytes of what is sent', async () => {
+  const [few, many] = [await write(100), await write(1_100)]
+  const [bytes, packed] = [many, few].map(({ bytes }) => [bytes.length, gzipSync(bytes).length] as const) as [
+    [number, number],
+    [number, number],
+  ]
+  const each = [0, 1].map((which) => ((bytes[which as 0 | 1] ?? 0) - (packed[which as 0 | 1] ?? 0)) / 1_000)
+  assert.ok((each[0] ?? 0) < 5_000 && (each[1] ?? 0) < 250, `${each}`)
+})
+
+/** Reads a file in a process of its own. Prints what it took. */
+const reader = `
+import { readFile } from 'node:fs/promises'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+const { readRegionFile } = await import('./agent/region-file/reading.ts')
+const bytes = await readFile(process.argv[1])
+const delay = monitorEventLoopDelay({ resolution: 5 })
+const before = process.memoryUsage().rss
+delay.enable()
+const began = performance.now()
+const read = await readRegionFile(bytes)
+const seconds = (performance.now() - began) / 1000
+const { maxRSS } = process.resourceUsage()
+console.log(JSON.stringify({ ok: read.ok, count: read.ok && read.document.databases.length, seconds, heldMs: delay.max / 1e6, grownMiB: maxRSS / 1024 - before / 2 ** 20 }))
+`
+
+test('a file of 10,000 databases is written and read within bounds of time and memory, and lets others have their turn', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'skerry-large-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  const began = performance.now()
+  const { bytes } = await write(regionFileBounds.entries)
+  const seconds = (performance.now() - began) / 1000
+  const heldMs = delay.max / 1e6
+  t.diagnostic(`written: ${bytes.length >> 20} MiB in ${seconds.toFixed(1)} s, others waited ${heldMs.toFixed(0)} ms at the most`)
+  assert.ok(bytes.length < regionFileBounds.bytes, `${bytes.length >> 20} MiB`)
+  assert.ok(seconds < 60, `${seconds} s`)
+  await writeFile(join(folder, 'region.json'), bytes)
+  const child = spawn(process.execPath, ['--input-type=module', '-e', reader, join(folder, 'region.json')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let out = ''
+  child.stdout.on('data', (chunk) => {
+    out += chunk
+  })
+  const [code] = await once(child, 'close')
+  assert.equal(code, 0)
+  const took = JSON.parse(out)
+  t.diagnostic(
+    `read in ${took.seconds.toFixed(1)} s and ${took.grownMiB.toFixed(0)} MiB, others waited ${took.heldMs.toFixed(0)} ms at the most`,
+  )
+  assert.deepEqual([took.ok, took.count], [true, regionFileBounds.entries])
+  assert.ok(took.seconds < 60, `${took.seconds} s`)
+  // The limit of the pod is 512 MiB.
+  assert.ok(took.grownMiB < 400, `${took.grownMiB} MiB`)
+})
+
+test('one database too many, and one byte too many, are refused at once', async () => {
+  const many = { ...regionContent([]), databases: Array.from({ length: regionFileBounds.entries + 1 }, () => ({})) }
+  const read = await readRegionFile((await writeRegionFile(many)).bytes)
+  assert.equal(read.ok, false)
+  assert.deepEqual(read.ok ? [] : read.faults, [{ path: '/document/databases', message: 'must have at most 10000 items' }])
+  const tooLarge = Buffer.alloc(regionFileBounds.bytes + 1, '[')
+  const before = process.cpuUsage()
+  const large = await readRegionFile(tooLarge)
+  const { user, system } = process.cpuUsage(before)
+  assert.ok(user + system < 1_000_000, `${user + system} µs of processor time`)
+  assert.match(large.ok ? '' : (large.faults[0]?.message ?? ''), /is larger than 64 MiB/)
+})
+
+test('a hostile file with a fault in every byte ends soon, and tells a hundred of them', async () => {
+  for (const text of [
+    `{"document":{"kind":"SkerryRegion","version":1,"databases":[${'{"a":1},'.repeat(9_999)}{}]}}`,
+    `{"document":{"kind":"SkerryRegion","version":1,"tunnel":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}}`,
+    `{"document":{"kind":"SkerryRegion","version":1,"backups":[${'[],'.repeat(1_000_000)}[]]}}`,
+    `{"document":{"kind":"SkerryRegion","version":1,${Array.from({ length: 100_000 }, (_, index) => `"m${index}":1`).join()}}}`,
+  ]) {
+    const began = performance.now()
+    const read = await readRegionFile(Buffer.from(text))
+    assert.equal(read.ok, false)
+    assert.ok(!read.ok && read.faults.length <= 100)
+    assert.ok(performance.now() - began < 20_000, `${text.slice(0, 60)}: ${performance.now() - began} ms`)
+  }
+})
