@@ -9,6 +9,7 @@ import type { VolumeManifest } from '../resources/volume-manifest.ts'
 import { canonicalPieces, forPieces, newDigest } from './canonical.ts'
 import { bodySchema, entrySchemas, listNames, type RegionContent, regionFileBounds, regionFileFrame, regionFileVersion } from './schema.ts'
 import { type Origin, originOf } from './signature.ts'
+import { parseRegionText } from './text.ts'
 
 /** A region file that was read, or everything that is wrong with it: `path` is a JSON pointer into the file. */
 export type ReadRegionFile =
@@ -31,8 +32,14 @@ const refusedNames = new Set(['__proto__', 'constructor', 'prototype'])
  */
 export async function readRegionFile(bytes: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<ReadRegionFile> {
   const faults = new FaultList<BodyFault>()
-  const given = parsed(bytes, faults)
-  if (faults.found.length > 0 || !isOfThisVersion(given, faults)) return refused(faults)
+  const given = await parseRegionText(bytes, faults, signal)
+  return faults.found.length > 0 ? refused(faults) : readRegionValue(given, signal)
+}
+
+/** The same of a value that `parseRegionText` has returned, or that is a part of one. */
+export async function readRegionValue(given: unknown, signal?: AbortSignal): Promise<ReadRegionFile> {
+  const faults = new FaultList<BodyFault>()
+  if (!isOfThisVersion(given, faults)) return refused(faults)
   if (!isFramePlain(given as object, faults)) return refused(faults)
   const frame = parseWith(regionFileFrame, given, { explain: ofNewer })
   if (!frame.ok) faults.addAll(toldAt(frame.faults), frame.more)
@@ -57,23 +64,6 @@ async function digestOf(document: object, signal: AbortSignal | undefined): Prom
 
 function refused({ found, more }: FaultList<BodyFault>): ReadRegionFile {
   return { ok: false, faults: found, more }
-}
-
-function parsed(bytes: Uint8Array, faults: FaultList<BodyFault>): unknown {
-  const whole = (message: string) => faults.add(() => ({ path: '', message }))
-  const { bytes: most } = regionFileBounds
-  if (bytes.byteLength > most) return whole(`is larger than ${most / 1024 / 1024} MiB, which no region file is`)
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    try {
-      return JSON.parse(text)
-    } catch {
-      const isCut = text.trimStart().startsWith('{') && !text.trimEnd().endsWith('}')
-      return whole(isCut ? 'ends in the middle: the file was cut' : 'is not JSON')
-    }
-  } catch {
-    return whole('is not UTF-8')
-  }
 }
 
 /** A file of another version has one fault: what else is in it, only that version knows. */
@@ -104,6 +94,8 @@ function isFramePlain(given: object, faults: FaultList<BodyFault>): boolean {
   const isLong = (name: string, value: unknown) => (listNames as readonly string[]).includes(name) && Array.isArray(value)
   const short = Object.entries(document).filter(([name, value]) => !isLong(name, value))
   const others = Object.entries(given).filter(([name]) => name !== 'document')
+  if (short.length > regionFileBounds.members || others.length > regionFileBounds.members)
+    return faulty(faults, [], 'is no region file: it has thousands of members')
   const all = [
     ...others.map(([name, value]) => [[name], value] as const),
     ...short.map(([name, value]) => [['document', name], value] as const),
@@ -119,13 +111,17 @@ function isNamePlain(path: readonly (string | number)[], faults: FaultList<BodyF
 /** Whether nothing in it is too deep for those that look into it, or named as nothing may be. */
 function isPlain(given: unknown, path: (string | number)[], faults: FaultList<BodyFault>): boolean {
   if (typeof given === 'string' && !given.isWellFormed()) return faulty(faults, path, 'contains half of a surrogate pair')
+  if (typeof given === 'number' && !Number.isFinite(given)) return faulty(faults, path, 'is larger than any number')
   if (typeof given !== 'object' || given === null) return true
-  if (path.length >= regionFileBounds.depth) return faulty(faults, path, `has more than ${regionFileBounds.depth} levels`)
-  const members: [string | number, unknown][] = Array.isArray(given) ? [...given.entries()] : Object.entries(given)
+  const { depth, members: most } = regionFileBounds
+  if (path.length >= depth) return faulty(faults, path, `has more than ${depth} levels`)
+  const names = Array.isArray(given) ? given : Object.keys(given)
+  if (names.length > most) return faulty(faults, path, `has more than ${most.toLocaleString('en')} members`)
   let isAll = true
-  for (const [name, value] of members) {
+  for (let index = 0; index < names.length; index++) {
+    const name: string | number = names === given ? index : names[index]
     path.push(name)
-    if (!isNamePlain(path, faults) || !isPlain(value, path, faults)) isAll = false
+    if (!isNamePlain(path, faults) || !isPlain((given as Record<string | number, unknown>)[name], path, faults)) isAll = false
     path.pop()
   }
   return isAll
@@ -151,6 +147,7 @@ async function readEntries(document: Partial<Frame['document']>, faults: FaultLi
     const given: unknown = document[name]
     if (!Array.isArray(given) || given.length > regionFileBounds.entries) continue
     for (const [index, entry] of given.entries()) {
+      if (faults.more > regionFileBounds.faults) return entries as Entries
       entries[name].push(readEntry(name, entry, index, faults))
       if (++since % perTurn !== 0) continue
       await nextTurn()

@@ -15,12 +15,18 @@ export const regionFileVersion = 1
 export const regionFileBounds = {
   /** Bytes of the whole file, unpacked. */
   bytes: 64 * 1024 * 1024,
+  /** Values in it, containers included. A database of three nodes has 170 of them, each of 24 bytes. */
+  values: 3_000_000,
   /** Entries of one list at the top: projects, databases, deleted databases. */
   entries: 10_000,
   /** Volumes of one database: a hundred nodes with sixteen disks, and their masters. */
   volumes: 2_000,
+  /** Members of any other list, and of any object. */
+  members: 20_000,
   /** Levels of objects and lists. */
   depth: 32,
+  /** Once so many are found, the rest of the file is not judged: nobody reads them, and millions take half a minute. */
+  faults: 10_000,
 } as const
 
 /** The most that a file says was left out of it. */
@@ -141,7 +147,7 @@ const head = {
   skerry: z.strictObject({ version: line }),
   components: z.array(component).max(256).describe('What the cluster has of the stack, by name'),
   deployments: z.array(z.unknown()).max(0).describe('Reserved: there are none yet'),
-  backups: z.array(backupPlace).max(2 * regionFileBounds.entries),
+  backups: z.array(backupPlace).max(regionFileBounds.members),
   leftOut: z
     .array(z.strictObject({ what: line, why: z.string().max(1_000) }))
     .max(mostLeftOut)

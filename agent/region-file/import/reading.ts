@@ -1,7 +1,11 @@
-import type { BodyFault } from '../../../shared/errors.ts'
+import * as z from 'zod'
+import { type BodyFault, FaultList } from '../../../shared/errors.ts'
 import { asFault, parseWith } from '../../../shared/faults.ts'
-import { readRegionFile } from '../reading.ts'
+import { pointerTo } from '../../../shared/json-pointer.ts'
+import { readRegionValue } from '../reading.ts'
+import { regionFileBounds } from '../schema.ts'
 import { openedSecrets } from '../secrets.ts'
+import { parseRegionText } from '../text.ts'
 import type { GivenFile } from './plan.ts'
 
 /** A file to import, or everything that is wrong with it. */
@@ -12,30 +16,50 @@ export type ReadImport = { ok: true; value: GivenFile } | { ok: false; faults: B
  * @throws the reason of the signal
  */
 export async function readImport(bytes: Uint8Array, signal?: AbortSignal): Promise<ReadImport> {
-  const both = withSecrets(bytes)
-  if (both && 'faults' in both) return both
-  const found = await readRegionFile(both?.file ?? bytes, signal && { signal })
-  if (!found.ok) return found
-  const { document, digest, origin } = found
-  return { ok: true, value: { document, digest, origin, ...(both && { secrets: both.secrets }) } }
+  const faults = new FaultList<BodyFault>()
+  const given = await parseRegionText(bytes, faults, signal)
+  if (faults.found.length > 0) return { ok: false, faults: faults.found, more: faults.more }
+  if (!hasSecrets(given)) return readAlone(given, undefined, signal)
+  judgeTexts(given.secrets, faults)
+  if (faults.found.length > 0) return { ok: false, faults: faults.found, more: faults.more }
+  const read = parseWith(withSecrets, given)
+  if (!read.ok) return { ok: false, faults: read.faults.map((each) => asFault(each)), more: read.more }
+  const { databases, retained } = read.value.secrets
+  return readAlone(given.file, { databases, retained }, signal)
 }
 
-type Both = { file: Buffer; secrets: NonNullable<GivenFile['secrets']> }
+async function readAlone(file: unknown, secrets: GivenFile['secrets'], signal: AbortSignal | undefined): Promise<ReadImport> {
+  const found = await readRegionValue(file, signal)
+  if (!found.ok) return secrets ? { ...found, faults: found.faults.map((each) => ({ ...each, path: `/file${each.path}` })) } : found
+  const { document, digest, origin } = found
+  return { ok: true, value: { document, digest, origin, ...(secrets && { secrets }) } }
+}
 
-/** Undefined for a region file alone, and for what is none: its reader says what is wrong with it. */
-function withSecrets(bytes: Uint8Array): Both | { ok: false; faults: BodyFault[]; more: number } | undefined {
-  const beginning = Buffer.from(bytes.subarray(0, 64)).toString('latin1')
-  if (!/^\s*\{\s*"(file|secrets)"\s*:/.test(beginning)) return undefined
-  let given: { file?: unknown; secrets?: unknown }
-  try {
-    given = JSON.parse(Buffer.from(bytes).toString('utf8'))
-  } catch {
-    return undefined
+const withSecrets = z.strictObject({ file: z.unknown(), secrets: openedSecrets })
+
+/** A region file alone has neither member. */
+function hasSecrets(given: unknown): given is { file?: unknown; secrets?: unknown } {
+  return isRecord(given) && ['file', 'secrets'].some((name) => Object.hasOwn(given, name))
+}
+
+/** One by one: a schema keeps everything that is wrong with a million texts, which takes gigabytes. */
+function judgeTexts(secrets: unknown, faults: FaultList<BodyFault>): void {
+  if (!isRecord(secrets)) return
+  for (const member of ['databases', 'retained']) {
+    const given = secrets[member]
+    if (!isRecord(given)) continue
+    for (const name of Object.keys(given)) {
+      if (faults.more > regionFileBounds.faults) return
+      const texts = given[name]
+      const at = (place: string[]) => pointerTo(['secrets', member, name, ...place])
+      if (!isRecord(texts)) faults.add(() => ({ path: at([]), message: 'must be an object of texts' }))
+      else
+        for (const [place, text] of Object.entries(texts))
+          if (typeof text !== 'string') faults.add(() => ({ path: at([place]), message: 'must be a text' }))
+    }
   }
-  const read = parseWith(openedSecrets, given.secrets)
-  if (!read.ok) return { ok: false, faults: read.faults.map((each) => asFault(each, '/secrets')), more: read.more }
-  return {
-    file: Buffer.from(JSON.stringify(given.file ?? null)),
-    secrets: { databases: read.value.databases, retained: read.value.retained },
-  }
+}
+
+function isRecord(given: unknown): given is Record<string, unknown> {
+  return typeof given === 'object' && given !== null && !Array.isArray(given)
 }

@@ -117,3 +117,21 @@ test('a hostile file with a fault in every byte ends soon, and tells a hundred o
     assert.ok(performance.now() - began < 20_000, `${text.slice(0, 60)}: ${performance.now() - began} ms`)
   }
 })
+
+test('a file that would unfold to gigabytes is refused before it does', async () => {
+  // 64 KiB of it, packed. Twenty million empty lists took 3.6 GB.
+  const text = Buffer.from(`{"document":{"kind":"SkerryRegion","version":1,"components":[${'[],'.repeat(21_000_000)}[]]}}`)
+  const before = process.memoryUsage().heapTotal
+  const read = await readRegionFile(text)
+  assert.deepEqual(read.ok ? [] : read.faults, [{ path: '', message: 'has more than 3,000,000 values, which no region file has' }])
+  assert.ok(process.memoryUsage().heapTotal - before < 100 * 1024 * 1024)
+})
+
+test('brackets and commas in texts are no values', async () => {
+  const texts = Array.from({ length: 100 }, () => `${'\\'.repeat(3)}"${'[{,'.repeat(20_000)}`)
+  const { bytes } = await writeRegionFile({ ...regionContent([]), leftOut: texts.map((what) => ({ what: what.slice(0, 500), why: '' })) })
+  assert.ok((await readRegionFile(bytes)).ok)
+  const long = { ...regionContent([]), components: texts.map((name) => ({ name })) }
+  const read = await readRegionFile((await writeRegionFile(long)).bytes)
+  assert.match(read.ok ? '' : (read.faults[0]?.message ?? ''), /500 characters/)
+})

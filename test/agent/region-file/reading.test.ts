@@ -89,6 +89,7 @@ const hostile: { name: string; bytes: () => Promise<Uint8Array>; path: string; s
     path: '',
     says: /ends in the middle: the file was cut/,
   },
+  { name: 'that is empty', bytes: async () => Buffer.from(' \n'), path: '', says: /is empty/ },
   { name: 'that is no JSON', bytes: async () => Buffer.from('kind: SkerryRegion\n'), path: '', says: /is not JSON/ },
   { name: 'that is no text', bytes: async () => Buffer.from([0x7b, 0xff, 0xfe]), path: '', says: /is not UTF-8/ },
   { name: 'that is something else', bytes: async () => Buffer.from('{"kind":"List"}'), path: '', says: /is no region file/ },
@@ -139,6 +140,18 @@ const hostile: { name: string; bytes: () => Promise<Uint8Array>; path: string; s
     bytes: () => edited(({ document }) => void Object.assign(document, { tunnel: deep(100) })),
     path: `/document/tunnel${'/in'.repeat(30)}`,
     says: /more than 32 levels/,
+  },
+  {
+    name: 'with a number that is none',
+    bytes: async () => Buffer.from((await edited(() => undefined)).toString().replace('"fsType":"ext4"', '"fsType":1e400')),
+    path: '/document/databases/0/volumes/0/spec/csi/fsType',
+    says: /is larger than any number/,
+  },
+  {
+    name: 'with a list that no file has',
+    bytes: () => edited(({ document }) => void Object.assign(document, { backups: Array.from({ length: 20_001 }, () => ({})) })),
+    path: '/document/backups',
+    says: /has more than 20,000 members/,
   },
   {
     name: 'with a prototype',
