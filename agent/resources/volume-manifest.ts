@@ -53,6 +53,11 @@ const ofThisCluster = new Set<string>([
   volumeAnnotation.letGo,
 ])
 
+/** The annotations that a volume has in every cluster. */
+export function lastingVolumeAnnotations(annotations: Record<string, string> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(annotations).filter(([name]) => !ofThisCluster.has(name)))
+}
+
 /**
  * All that a PersistentVolume needs to be made again. Its policy becomes `Retain`, so that a rebuild that goes wrong deletes nothing; the
  * annotation with which a kept volume is let go remembers the former one. Pure.
@@ -62,8 +67,8 @@ const ofThisCluster = new Set<string>([
 export function volumeManifestOf({ metadata, spec = {} }: KubernetesObject): VolumeManifest | undefined {
   const { claimRef, persistentVolumeReclaimPolicy: policy = 'Delete', ...rest } = spec
   if (typeof claimRef?.namespace !== 'string' || typeof claimRef.name !== 'string') return undefined
-  const kept = Object.entries(metadata.annotations ?? {}).filter(([name]) => !ofThisCluster.has(name))
-  const annotations = { ...Object.fromEntries(kept), ...(policy !== 'Retain' && { [volumeAnnotation.policy]: String(policy) }) }
+  const kept = lastingVolumeAnnotations(metadata.annotations)
+  const annotations = { ...kept, ...(policy !== 'Retain' && { [volumeAnnotation.policy]: String(policy) }) }
   const labels = metadata.labels ?? {}
   return {
     apiVersion: 'v1',

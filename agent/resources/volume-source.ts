@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import canonicalize from 'canonicalize'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 
@@ -35,6 +36,13 @@ const secretsOfCsi = {
   nodeExpandSecretRef: 'node-expand',
 } as const
 
+/** The Secret with which external-provisioner deletes a volume (its controller.go), and the parameter of the class that names the same one. */
+const secretOfDeletion = {
+  name: 'volume.kubernetes.io/provisioner-deletion-secret-name',
+  namespace: 'volume.kubernetes.io/provisioner-deletion-secret-namespace',
+  parameter: 'provisioner',
+} as const
+
 /** The names of the source of a PersistentVolume's data: exactly one, unless somebody wrote it wrong. */
 function sourcesIn(spec: Record<string, unknown>): string[] {
   return Object.keys(spec).filter((name) => !notSources.has(name))
@@ -49,12 +57,18 @@ export function dataOf({ spec = {} }: Pick<KubernetesObject, 'spec'>): string | 
   if (typeof csi?.driver === 'string' && typeof csi.volumeHandle === 'string') return `csi ${csi.driver} ${csi.volumeHandle}`
   if (typeof cinder?.volumeID === 'string') return `csi cinder.csi.openstack.org ${cinder.volumeID}`
   const path: unknown = hostPath?.path ?? local?.path
-  if (typeof path === 'string') return `path ${canonicalize(nodeAffinity?.required ?? null)} ${path}`
+  if (typeof path === 'string') return `path ${canonicalize(nodeAffinity?.required ?? null)} ${plainPath(path)}`
   const [source, ...others] = sourcesIn(spec)
   return source === undefined || others.length > 0 ? undefined : `${source} ${canonicalize(spec[source])}`
 }
 
-type NamedVolume = { metadata: { name: string }; spec: KubernetesObject['spec'] }
+/** The shortest text of a path on a host. */
+function plainPath(path: string): string {
+  const plain = posix.normalize(path)
+  return plain.length > 1 && plain.endsWith('/') ? plain.slice(0, -1) : plain
+}
+
+type NamedVolume = { metadata: { name: string; annotations?: Record<string, string> | undefined }; spec: KubernetesObject['spec'] }
 
 export type SourceRules = {
   /** Folders of hosts in which volumes may be. */
@@ -75,6 +89,13 @@ export function sourceFault({ metadata, spec }: NamedVolume, { hostFolders, stor
   const path: unknown = spec.hostPath?.path ?? spec.local?.path
   if (path !== undefined && !isWithin(path, hostFolders))
     return `its folder ${JSON.stringify(path)} is outside of those in which volumes of hosts may be (recovery.import.hostFolders)`
+  if (spec.cinder?.secretRef !== undefined)
+    return 'it names a Secret for the API of OpenStack (cinder.secretRef), as only an administrator may'
+  const { name, namespace, parameter } = secretOfDeletion
+  const ofDeletion = { name: metadata.annotations?.[name] || undefined, namespace: metadata.annotations?.[namespace] || undefined }
+  const isForeign =
+    (ofDeletion.name ?? ofDeletion.namespace) !== undefined && !isSecretOf(storageClass, parameter, ofDeletion, { metadata, spec })
+  if (isForeign) return `its annotation ${name} is not the Secret that its storage class names`
   if (source !== 'csi') return undefined
   const named = Object.keys(secretsOfCsi).filter((name) => spec.csi[name] !== undefined) as (keyof typeof secretsOfCsi)[]
   const foreign = named.find((name) => !isSecretOf(storageClass, secretsOfCsi[name], spec.csi[name], { metadata, spec }))
@@ -82,7 +103,7 @@ export function sourceFault({ metadata, spec }: NamedVolume, { hostFolders, stor
 }
 
 function isWithin(path: unknown, folders: readonly string[]): boolean {
-  if (typeof path !== 'string' || path.split('/').includes('..')) return false
+  if (typeof path !== 'string' || path !== plainPath(path)) return false
   return folders.some((folder) => path.startsWith(folder.endsWith('/') ? folder : `${folder}/`))
 }
 

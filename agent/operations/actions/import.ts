@@ -3,7 +3,15 @@ import canonicalize from 'canonicalize'
 import * as z from 'zod'
 import { type ImportItem, packItems } from '../../region-file/import/pieces.ts'
 import { countsOf, type GivenFile, type ImportPlan, importPlan, judgeAll, shownPlan } from '../../region-file/import/plan.ts'
-import { type DatabaseVerdict, deletionHere, deletionObstacles, type ImportScene, type Judged } from '../../region-file/import/verdict.ts'
+import { type SameData, sameDataIn, withoutSameData } from '../../region-file/import/same-data.ts'
+import {
+  type DatabaseVerdict,
+  deletionHere,
+  deletionObstacles,
+  type ImportedDeletion,
+  type ImportScene,
+  type Judged,
+} from '../../region-file/import/verdict.ts'
 import { regionFileBounds } from '../../region-file/schema.ts'
 import type { RegionTarget, Step } from '../../resources/kind.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
@@ -90,23 +98,27 @@ async function prepare(parts: DecisionParts, asked: AskedImport): Promise<AskedI
   const standing = await readStandingRegion(parts.cluster)
   const hosts = new Map(Object.entries(asked.query.hosts ?? {}))
   const scene = importSceneOf(parts, standing.volumes)
-  const judged = await judgeAll(file, scene, hosts)
-  const pieces = await packItems(itemsOf(file, judged, { hosts, scene }), { maxBytes: maxPieceBytes, maxPieces })
+  const deletions = file.document.retained.map((each) => deletionHere({ ...each, secrets: file.secrets?.retained[each.id] }, hosts))
+  const alone = await judgeAll(file, scene, hosts)
+  const sameData = sameDataIn(alone, deletions)
+  const judged = withoutSameData(alone, sameData)
+  const items = itemsOf(file, judged, { deletions, scene, sameData })
+  const pieces = await packItems(items, { maxBytes: maxPieceBytes, maxPieces })
   return { ...asked, standing: { ...standing, verdicts: judged.map(({ verdict }) => verdict), pieces } }
 }
 
-type Here = { hosts: ReadonlyMap<string, string>; scene: ImportScene }
+type Here = { deletions: readonly ImportedDeletion[]; scene: ImportScene; sameData: SameData }
 
 /** In the order in which they are made: a deleted database comes after the one that has its name now. */
-function* itemsOf({ document, secrets }: GivenFile, judged: readonly Judged[], { hosts, scene }: Here): Generator<ImportItem> {
+function* itemsOf({ document }: GivenFile, judged: readonly Judged[], { deletions, scene, sameData }: Here): Generator<ImportItem> {
   for (const spec of document.projects) yield { kind: 'project', spec }
   for (const { entry, verdict } of judged) {
     const obstacles = verdict.obstacles.filter(({ code }) => code === 'handle-taken' || code === 'attached')
     yield { kind: 'database', entry, obstacles }
   }
-  for (const each of document.retained) {
-    const deletion = deletionHere({ ...each, secrets: secrets?.retained[each.id] }, hosts)
-    const obstacles = deletionObstacles(deletion.volumes, scene).filter(({ code }) => code === 'handle-taken')
+  for (const deletion of deletions) {
+    const { volumes } = deletion
+    const obstacles = [...deletionObstacles(volumes, scene), ...sameData(volumes)].filter(({ code }) => code === 'handle-taken')
     yield { kind: 'deletion', deletion, obstacles }
   }
 }

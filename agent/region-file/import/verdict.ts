@@ -2,10 +2,11 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.ts'
 import { type ClaimGroup, claimGroups, claimsOfGroup, groupNames } from '../../resources/data-claims.ts'
 import { secretsNeeded } from '../../resources/database.ts'
+import { volumeAnnotation } from '../../resources/kept-volume.ts'
 import type { Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { fitsNode, foreignValues, renamed, volumeNodeAffinity } from '../../resources/node-affinity.ts'
-import type { VolumeManifest } from '../../resources/volume-manifest.ts'
+import { lastingVolumeAnnotations, type VolumeManifest } from '../../resources/volume-manifest.ts'
 import { dataOf, sourceFault } from '../../resources/volume-source.ts'
 import type { ExportedDatabase, ExportedDeletion } from '../schema.ts'
 
@@ -125,12 +126,16 @@ export function deletionObstacles(volumes: readonly VolumeManifest[], scene: Imp
   })
 }
 
-/** The manifest with the names of hosts here, and with the labels by which the volume is known as the database's. */
+/**
+ * The manifest with the names of hosts here, and with the marks by which the volume is known as the database's. Whoever wrote the file has not
+ * decided that a volume goes, or that anybody may have it.
+ */
 function madeHere(manifest: VolumeManifest, owner: { project: string; id: string }, hosts: ReadonlyMap<string, string>): VolumeManifest {
   const affinity = volumeNodeAffinity.safeParse(manifest.spec.nodeAffinity)
   const labels = { ...manifest.metadata.labels, [label.project]: owner.project, [label.database]: owner.id }
+  const annotations = { ...lastingVolumeAnnotations(manifest.metadata.annotations), [volumeAnnotation.from]: claimOf(manifest.spec) }
   const spec = affinity.success ? { ...manifest.spec, nodeAffinity: renamed(affinity.data, hosts) } : manifest.spec
-  return { ...manifest, metadata: { ...manifest.metadata, labels }, spec }
+  return { ...manifest, metadata: { ...manifest.metadata, labels, annotations }, spec }
 }
 
 function isServing({ metadata, spec }: VolumeManifest, scene: ImportScene): boolean {

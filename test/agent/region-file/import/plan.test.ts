@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { packItems, unpackItems } from '../../../../agent/region-file/import/pieces.ts'
 import { type ImportOptions, importPlan, judgeAll, type RegionFacts, shownPlan } from '../../../../agent/region-file/import/plan.ts'
+import { sameDataIn, withoutSameData } from '../../../../agent/region-file/import/same-data.ts'
 import { type ImportScene, judge, type StandingVolume } from '../../../../agent/region-file/import/verdict.ts'
 import type { ExportedDatabase } from '../../../../agent/region-file/schema.ts'
 import { dataOf } from '../../../../agent/resources/volume-source.ts'
@@ -22,6 +23,8 @@ const premium: KubernetesObject = {
   parameters: {
     'csi.storage.k8s.io/controller-expand-secret-name': 'ebs-expand',
     'csi.storage.k8s.io/controller-expand-secret-namespace': 'kube-system',
+    'csi.storage.k8s.io/provisioner-secret-name': 'ebs-deletion',
+    'csi.storage.k8s.io/provisioner-secret-namespace': 'kube-system',
   },
 }
 
@@ -85,6 +88,50 @@ test('whoever makes a volume of a region file again knows it as that of the data
   for (const volume of entry.volumes) delete volume.metadata.labels
   for (const { metadata } of judge(entry, scene(), hosts).entry.volumes)
     assert.deepEqual(metadata.labels, { 'skerry.dev/project': 'harbour', 'skerry.dev/database': 'tidal-gauge' })
+})
+
+test('a file cannot say that a volume goes with its database, is for anybody, or has served another claim', () => {
+  const entry = structuredClone(sample)
+  for (const { metadata } of entry.volumes)
+    Object.assign(metadata.annotations ?? {}, {
+      'skerry.dev/let-go-by': 'op-0000000001',
+      'skerry.dev/retained-from': 'project-pier/data0-crate-data-hot-ebb-0',
+      'pv.kubernetes.io/bound-by-controller': 'yes',
+    })
+  const [made] = judge(entry, scene(), hosts).entry.volumes
+  assert.equal(made?.metadata.annotations?.['skerry.dev/let-go-by'], undefined)
+  assert.equal(made?.metadata.annotations?.['pv.kubernetes.io/bound-by-controller'], undefined)
+  assert.equal(made?.metadata.annotations?.['skerry.dev/retained-from'], 'project-harbour/data0-crate-data-hot-tidal-gauge-0')
+})
+
+test('two databases of a file over the same data are both refused, whatever their volumes are called', async () => {
+  const pier = placed((spec) => Object.assign(spec, { csi: structuredClone(sample.volumes[0]?.spec.csi) }), 'pier')
+  const judged = await judgeAll({ ...file, document: regionContent([sample, pier, exportedDatabase('harbour', 'ebb')]) }, scene(), hosts)
+  const refused = withoutSameData(judged, sameDataIn(judged, []))
+  assert.deepEqual(
+    refused.map(({ verdict }) => verdict.verdict),
+    ['refused', 'refused', 'ready'],
+  )
+  assert.match(
+    refused[0]?.verdict.obstacles[0]?.message ?? '',
+    /volume pvc-harbour-tidal-gauge-0 .* is that of volume pvc-harbour-pier-0 in the file/,
+  )
+})
+
+test('two volumes of hosts become the same data when both hosts get one name', async () => {
+  const [one, other] = [onHost('edge-1'), { ...onHost('edge-2'), body: { ...sample.body, id: 'ebb' } }]
+  one.volumes = one.volumes.slice(0, 1)
+  other.volumes = other.volumes.slice(1, 2)
+  const into = async (names: [string, string][]) => {
+    const judged = await judgeAll({ ...file, document: regionContent([one, other]) }, scene(), new Map(names))
+    return sameDataIn(judged, [])(judged.flatMap(({ entry }) => entry.volumes)).length
+  }
+  assert.equal(await into([['edge-1', 'quay-1']]), 0)
+  const both: [string, string][] = [
+    ['edge-1', 'quay-1'],
+    ['edge-2', 'quay-1'],
+  ]
+  assert.equal(await into(both), 2)
 })
 
 const refused: { name: string; entry?: ExportedDatabase; in?: ImportScene; code: string; says: RegExp }[] = [
@@ -151,12 +198,34 @@ const refused: { name: string; entry?: ExportedDatabase; in?: ImportScene; code:
     code: 'volume-refused',
     says: /"\/etc\/kubernetes" is outside/,
   },
+  { name: 'its path is that folder itself', entry: onHost('quay-1', '/srv/volumes/'), code: 'volume-refused', says: /outside/ },
+  { name: 'its path is that folder in other words', entry: onHost('quay-1', '/srv/volumes/.'), code: 'volume-refused', says: /outside/ },
   { name: 'its path leaves that folder', entry: onHost('quay-1', '/srv/volumes/../../etc'), code: 'volume-refused', says: /outside/ },
   {
     name: 'its volume names a Secret that its class does not name',
     entry: placed((spec) => ({ ...Object.assign(spec.csi as object, { nodeStageSecretRef: { name: 'root', namespace: 'kube-system' } }) })),
     code: 'volume-refused',
     says: /nodeStageSecretRef is not the Secret/,
+  },
+  {
+    name: 'its deletion would use a Secret that its class does not name',
+    entry: (() => {
+      const entry = placed(() => {})
+      for (const { metadata } of entry.volumes)
+        Object.assign(metadata.annotations ?? {}, { 'volume.kubernetes.io/provisioner-deletion-secret-name': 'root' })
+      return entry
+    })(),
+    code: 'volume-refused',
+    says: /provisioner-deletion-secret-name is not the Secret/,
+  },
+  {
+    name: 'its volume names a Secret for OpenStack',
+    entry: placed((spec) => {
+      delete spec.csi
+      spec.cinder = { volumeID: '5f0c', secretRef: { name: 'root', namespace: 'kube-system' } }
+    }),
+    code: 'volume-refused',
+    says: /cinder\.secretRef/,
   },
   {
     name: 'its volume is of a kind that names a server',
@@ -208,6 +277,11 @@ test('disks become as large as the smallest volume, when one had not grown yet',
   assert.equal(verdict.verdict, 'ready')
   assert.match(verdict.notes.join(' '), /"data-hot" has 64 GiB, and 96 GiB are asked for/)
   assert.equal(made.body.nodes.disk.size, '64Gi')
+})
+
+test('a folder of a host is the same data however its path is written', () => {
+  for (const path of ['/srv/volumes/one/', '/srv//volumes/./one', '/srv/volumes/two/../one'])
+    assert.equal(dataOf({ spec: { hostPath: { path } } }), dataOf({ spec: { hostPath: { path: '/srv/volumes/one' } } }))
 })
 
 test('a volume of OpenStack is the same before and after it was migrated to its driver', () => {
