@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { constants, copyFile, link, open, readdir, rename, rm } from 'node:fs/promises'
+import { constants, copyFile, link, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Place, PlaceFault } from './place.ts'
 
@@ -10,13 +10,14 @@ const mode = 0o600
  * A file on the disk of whoever leads. It is written beside its name and then renamed, so that there is a whole one at any moment, whatever ends
  * this process.
  */
-export function filePlace(path: string): Place {
-  const [folder, name] = [dirname(path), basename(path)]
+export function filePlace(given: string): Place {
   return {
     name: 'file',
     waits: () => undefined,
     pauseMs: () => 0,
     async write({ bytes, createdAt }, signal, isFirst = false) {
+      const path = await whereItIs(given)
+      const [folder, name] = [dirname(path), basename(path)]
       const unfinished = join(folder, `.${name}.${randomBytes(6).toString('hex')}.tmp`)
       try {
         await writeDurably(unfinished, bytes, signal)
@@ -28,10 +29,26 @@ export function filePlace(path: string): Place {
         await rm(unfinished, { force: true }).catch(() => {})
         signal.throwIfAborted()
         const { code } = error as NodeJS.ErrnoException
-        throw new PlaceFault(`${path} cannot be written: ${meaningOf(code)}.`, { cause: error })
+        throw unwritable(given, meaningOf(code), error)
       }
     },
   }
+}
+
+/**
+ * Where a link leads to, so that the disk that it names has the file. Anything but a file is refused: a device or a pipe would be replaced by a file.
+ * @throws PlaceFault
+ */
+async function whereItIs(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined) return path
+  if (found.isDirectory()) throw unwritable(path, 'it is a folder')
+  if (!found.isFile()) throw unwritable(path, 'it is a device or a pipe, and no file')
+  return realpath(path)
+}
+
+function unwritable(path: string, meaning: string, cause?: unknown): PlaceFault {
+  return new PlaceFault(`${path} cannot be written: ${meaning}.`, { cause })
 }
 
 /** What is there gets another name as well, which it keeps. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -55,6 +56,24 @@ test('a write that is given up leaves the file that was there', async (t) => {
   await assert.rejects(writing, /stopping/)
   assert.equal(await readFile(path, 'utf8'), 'first')
   assert.deepEqual(await readdir(folder), ['region.json'])
+})
+
+test('a link leads to the disk that has the file, and stays', async (t) => {
+  const folder = await folderOf(t)
+  await mkdir(join(folder, 'disk'))
+  await writeFile(join(folder, 'disk/region.json'), 'before')
+  await symlink('disk/region.json', join(folder, 'region.json'))
+  await filePlace(join(folder, 'region.json')).write(made('after'), never)
+  assert.equal(await readFile(join(folder, 'disk/region.json'), 'utf8'), 'after')
+  assert.ok((await lstat(join(folder, 'region.json'))).isSymbolicLink())
+})
+
+test('what is no file is not replaced by one', async (t) => {
+  const folder = await folderOf(t)
+  const path = join(folder, 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await assert.rejects(filePlace(path).write(made('first'), never), /pipe cannot be written: it is a device or a pipe, and no file\./)
+  assert.ok((await stat(path)).isFIFO())
 })
 
 test('a file that cannot be written says why', async (t) => {
