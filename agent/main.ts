@@ -3,6 +3,7 @@ import { usualKubeconfigs } from '../shared/kubernetes/credentials.ts'
 import { createLog } from '../shared/log.ts'
 import { runProcess } from '../shared/process.ts'
 import { version } from '../shared/version.ts'
+import { watchedOutput } from './cli/output.ts'
 
 const program = 'skerry-agent'
 const [, , first, ...rest] = process.argv
@@ -33,8 +34,9 @@ const commands = {
 
 if (first !== undefined && Object.hasOwn(commands, first)) {
   const command = await commands[first as keyof typeof commands].load()
-  const write = (stream: NodeJS.WriteStream) => (text: string) => void stream.write(text)
-  process.exit(await command(rest, process.env, { out: write(process.stdout), err: write(process.stderr) }))
+  const output = watchedOutput(`${program} ${first}`)
+  const code = await command(rest, process.env, output)
+  process.exit((await output.isWhole()) ? code : code || 2)
 }
 // Loaded here: the commands need neither the settings nor the API, whose scopes are among them.
 const { agentConfig } = await import('./config.ts')

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { parse } from 'yaml'
 import * as z from 'zod'
@@ -15,8 +16,10 @@ import type { MadeRegionFile } from '../export/places/place.ts'
 import { readRegionFile } from '../region-file/reading.ts'
 import { openSecrets, readEncryptionKey } from '../region-file/secrets.ts'
 import { originSentence } from '../region-file/signature.ts'
+import { objectName } from '../resources/identifiers.ts'
 import { tunnelSection } from '../tunnel/settings.ts'
 import { type Caller, connectAsCaller, type Env, type Output } from './caller.ts'
+import { readGivenFile, readGivenText } from './given-file.ts'
 
 /** The exit codes of both commands. */
 export const exitCodes = { ok: 0, refused: 1, failed: 2 } as const
@@ -25,7 +28,7 @@ const exportHelp = `skerry-agent export: the file that the region can be made ag
 
   It is made here, from what is in the cluster, whether an agent works there or not. It goes to standard output.
 
-  --out FILE           write it there instead, with mode 0600
+  --out FILE           write it there instead, with mode 0600; - is standard output
   --recipient FILE     the public key (PEM or JWK) of whoever may open the secrets of databases: with it they are in the file, encrypted
   --region ID          the id of the region, where the configuration of the agent cannot be read
   --kubeconfig FILE    the cluster: this file, else KUBECONFIG, else ~/.kube/config, else that of the pod
@@ -63,7 +66,7 @@ export async function exportCommand(argv: readonly string[], env: Env, { out, er
     const configFile = env.SKERRY_AGENT_CONFIG ?? '/etc/skerry/agent.yaml'
     try {
       const file = await made(caller, { ...values, configFile }, signal)
-      if (values.out === undefined) out(file.bytes.toString('utf8'))
+      if (values.out === undefined || values.out === '-') out(file.bytes.toString('utf8'))
       else await filePlace(values.out).write(file, signal)
       err(await saidOf(file))
       return exitCodes.ok
@@ -71,7 +74,7 @@ export async function exportCommand(argv: readonly string[], env: Env, { out, er
       caller.cluster.close()
     }
   } catch (error) {
-    err(`skerry-agent export: ${sentenceOf(error)}\nSee --help.\n`)
+    err(`skerry-agent export: ${sentenceOf(error).replace(/^recovery\.export\.recipientFile:/, '--recipient')}\nSee --help.\n`)
     return exitCodes.failed
   }
 }
@@ -86,6 +89,10 @@ async function made(
   const known = await configurationOf({ cluster, is }, { namespace, configFile })
   const id = region ?? known?.region.id
   if (id === undefined) throw new Error('the configuration of the agent cannot be read, so name the region: --region ID')
+  if (!objectName.safeParse(id).success) throw new Error(`--region must be the id of a region, such as harbour-1, not ${id}`)
+  // Without it, the file would lack what Skerry keeps there: the key, the ledger, deleted databases.
+  const home = await readObject(cluster, pathOf(kinds.Namespace, undefined, namespace))
+  if (home === undefined) throw new Error(`there is no namespace ${namespace} in this cluster: name that of Skerry with --namespace`)
   const config = { region: { id, ...(known?.region.id === id && known.region.name !== undefined && { name: known.region.name }) } }
   const log = createLog({ level: 'fatal', name: 'skerry-agent' })
   const given = { namespace, config, tunnel: known?.tunnel, recipientFile: recipient, key: () => keyOf(cluster, namespace) }
@@ -127,14 +134,19 @@ async function saidOf({ bytes }: MadeRegionFile): Promise<string> {
   if (!read.ok) throw new Error(`the file that was made has a fault, please report it: ${read.faults[0]?.path} ${read.faults[0]?.message}`)
   const { databases, projects, retained } = read.document
   const volumes = databases.reduce((sum, database) => sum + database.volumes.length, 0)
-  const counts = `${projects.length} projects, ${databases.length} databases with ${volumes} volumes, ${retained.length} deleted databases`
+  const [ofProjects, ofDatabases] = [counted(projects.length, 'project'), counted(databases.length, 'database')]
+  const counts = `${ofProjects}, ${ofDatabases} with ${counted(volumes, 'volume')}, ${counted(retained.length, 'deleted database')}`
   const left = read.document.leftOut?.map(({ what, why }) => `Not in the file: ${what}: ${why}\n`) ?? []
   return `${counts}.\n${left.join('')}${originSentence(read.origin)}\n`
 }
 
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
 const openHelp = `skerry-agent open-export --key KEY FILE: the secrets in a file of a region, for whom they are encrypted
 
-  KEY is the private key (PEM or JWK) of the recipient. The secrets go to standard output, as one JSON object. No cluster is asked.
+  KEY is the private key (PEM or JWK) of the recipient. FILE may be packed with gzip; - reads it from standard input. The secrets go to standard output, as one JSON object. No cluster is asked.
 
   --help
 
@@ -144,7 +156,12 @@ The exit code is 0 if they are open, 1 if the file has a fault, or none for this
 const openOptions = { key: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } } as const
 
 /** The command. Never rejects: the code to exit with says how it went. */
-export async function openExportCommand(argv: readonly string[], _env: Env, { out, err }: Output): Promise<number> {
+export async function openExportCommand(
+  argv: readonly string[],
+  _env: Env,
+  { out, err }: Output,
+  input: Readable = process.stdin,
+): Promise<number> {
   try {
     const { values, positionals } = parseArgs({ args: [...argv], options: openOptions, allowPositionals: true })
     if (values.help) {
@@ -152,11 +169,11 @@ export async function openExportCommand(argv: readonly string[], _env: Env, { ou
       return exitCodes.ok
     }
     const [path, ...more] = positionals
-    if (path === undefined || more.length > 0 || values.key === undefined) throw new Error('a key and one file are needed')
-    const key = readEncryptionKey(await readFile(values.key, 'utf8'), 'private')
-    const read = await readRegionFile(await readFile(path))
+    if (path === undefined || more.length > 0 || values.key === undefined) throw new Error('a key and one file are needed: --key KEY FILE')
+    const key = privateKey(values.key, await readGivenText(values.key))
+    const read = await readRegionFile(await readGivenFile(path, input))
     if (!read.ok) {
-      for (const { path: at, message } of read.faults) err(`${at === '' ? 'The file' : at}: ${message}.\n`)
+      for (const { path: at, message } of read.faults) err(`${at === '' ? 'The file' : `${at}:`} ${message}.\n`)
       if (read.more > 0) err(`And ${read.more} more.\n`)
       return exitCodes.refused
     }
@@ -176,6 +193,15 @@ export async function openExportCommand(argv: readonly string[], _env: Env, { ou
   } catch (error) {
     err(`skerry-agent open-export: ${sentenceOf(error)}\nSee --help.\n`)
     return exitCodes.failed
+  }
+}
+
+/** @throws Error with the path, and what is wrong */
+function privateKey(path: string, text: string) {
+  try {
+    return readEncryptionKey(text, 'private')
+  } catch (error) {
+    throw new Error(`--key ${path}: ${sentenceOf(error)}`, { cause: error })
   }
 }
 

@@ -1,4 +1,5 @@
 import type { shownPlan } from '../region-file/import/plan.ts'
+import { inOwnWords } from './own-words.ts'
 
 /** The plan of an import, as the API shows it. */
 export type ShownImport = ReturnType<typeof shownPlan>
@@ -8,14 +9,14 @@ export function importTable({ file, refusals, counts, projects, databases, more 
   const lines = [
     `Region ${file.region}, made ${file.createdAt}, at entry ${file.ledger} of its ledger.`,
     file.origin,
-    ...refusals.map(({ message }) => `Refused: ${message}`),
+    ...refusals.map(({ message }) => `Refused: ${inOwnWords(message)}`),
     '',
     ...projects
       .filter(({ verdict }) => verdict === 'differs')
       .map(({ project }) => `${project}  stays as it is here, and not as the file says`),
     ...databases.flatMap(({ project, database, verdict, volumes, obstacles, notes }) => [
       `${`${project}/${database}`.padEnd(40)} ${verdict.padEnd(14)} ${volumes} ${volumes === 1 ? 'volume' : 'volumes'}`,
-      ...[...obstacles.map(({ message }) => message), ...notes].map((each) => `  ${each}`),
+      ...[...obstacles.map(({ message }) => inOwnWords(message)), ...notes].map((each) => `  ${each}`),
     ]),
     ...(more.databases > 0 ? [`and ${more.databases} more databases`] : []),
     '',

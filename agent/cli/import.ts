@@ -1,18 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { parseArgs, promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
+import { parseArgs } from 'node:util'
 import { isProblem, Problem } from '../../shared/errors.ts'
 import { parseDuration } from '../../shared/fields.ts'
 import { createLog } from '../../shared/log.ts'
 import type { GivenFile } from '../region-file/import/plan.ts'
 import { readImport } from '../region-file/import/reading.ts'
-import { regionFileBounds } from '../region-file/schema.ts'
 import { hasEnded, type Operation } from '../resources/operation.ts'
 import { type Accepting, configFor, openAccepting } from './accepting.ts'
 import type { Env, Output } from './caller.ts'
+import { readGivenFile } from './given-file.ts'
 import { importTable, type ShownImport } from './import-table.ts'
+import { inOwnWords } from './own-words.ts'
 
 /** The exit codes. */
 export const exitCodes = { imported: 0, incomplete: 1, notAsked: 2 } as const
@@ -76,6 +75,8 @@ export async function importCommand(argv: readonly string[], env: Env, output: O
     if (file === undefined || more.length > 0) throw new Error('name one region file, or - for standard input')
     const timeoutMs = parseDuration(values.timeout)
     if (timeoutMs === undefined) throw new Error(`--timeout must be a duration such as 90s or 2h, not ${values.timeout}`)
+    const noPair = values.host?.find((pair) => !/^[^=,\s]{1,253}=[^=,\s]{1,253}$/.test(pair))
+    if (noPair !== undefined) throw new Error(`--host must be a pair such as edge-1=edge-7, not ${noPair}`)
     const config = configFor(values.config, env)
     const read = await readFrom(file, input)
     const log = createLog({ level: 'warn', name: 'skerry-agent import', destination: { write: err } })
@@ -94,36 +95,15 @@ export async function importCommand(argv: readonly string[], env: Env, output: O
 function told(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (!isProblem(error, 'invalid-fields', 'wrong-state')) return error.message
-  return error.faults.map(({ message }) => message).join('\n  ')
+  return error.faults.map(({ message }) => inOwnWords(message)).join('\n  ')
 }
-
-const unpack = promisify(gunzip)
 
 /** @throws Error with everything that is wrong with the file */
 async function readFrom(file: string, input: Readable): Promise<GivenFile> {
-  const { bytes: most } = regionFileBounds
-  const bytes = file === '-' ? await bytesOf(input, most) : await bytesOfFile(file, most)
-  const isPacked = bytes[0] === 0x1f && bytes[1] === 0x8b
-  const found = await readImport(isPacked ? await unpack(bytes, { maxOutputLength: most }) : bytes)
+  const found = await readImport(await readGivenFile(file, input))
   if (found.ok) return found.value
   const faults = found.faults.map(({ path, message }) => `${path === '' ? 'the file' : path} ${message}`)
   throw new Error([...faults, ...(found.more > 0 ? [`and ${found.more} more faults`] : [])].join('\n  '))
-}
-
-async function bytesOfFile(file: string, most: number): Promise<Buffer> {
-  const handle = await open(file)
-  return bytesOf(handle.createReadStream(), most)
-}
-
-async function bytesOf(stream: Readable, most: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    size += chunk.length
-    if (size > most) throw new Error(`the file has more than ${most / 1024 / 1024} MiB, which no region file has`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }
 
 function queryOf({ values }: Given): Record<string, string> {

@@ -56,10 +56,11 @@ export class RegionFiles {
 
 /** @throws Error with the path, and what is wrong */
 export async function readRecipient(path: string) {
-  const text = await readFile(path, 'utf8')
   try {
-    return readEncryptionKey(text, 'public')
+    return readEncryptionKey(await readFile(path, 'utf8'), 'public')
   } catch (error) {
-    throw new Error(`recovery.export.recipientFile: ${path}: ${error instanceof Error ? error.message : error}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    const what = code === 'ENOENT' ? 'there is no such file' : message
+    throw new Error(`recovery.export.recipientFile: ${path}: ${what}`, { cause: error })
   }
 }

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { exitCodes, exportCommand, openExportCommand } from '../../../agent/cli/export.ts'
 import { readRegionFile } from '../../../agent/region-file/reading.ts'
 import { namespace, type QuietRegion, startQuietRegion } from '../api/region.ts'
@@ -54,6 +55,43 @@ async function run(command: Command, ...words: string[]): Promise<{ code: number
 const exported = (...words: string[]) => run(exportCommand, '--kubeconfig', admin, ...words)
 const opened = (...words: string[]) => run(openExportCommand, ...words)
 
+const wrong: { name: string; words: string[]; says: RegExp }[] = [
+  { name: 'an option that there is not', words: ['--bogus'], says: /Unknown option '--bogus'/ },
+  {
+    name: 'a namespace that there is not',
+    words: ['--region', 'harbour-1', '--namespace', 'nowhere'],
+    says: /there is no namespace nowhere/,
+  },
+  { name: 'a region with an impossible name', words: ['--region', 'The Harbour'], says: /--region must be the id of a region/ },
+  { name: 'a folder that there is not', words: ['--out', '/nowhere/region.json'], says: /cannot be written: its folder does not exist/ },
+  { name: 'a folder for a file', words: ['--out', tmpdir()], says: /cannot be written: it is a folder/ },
+  { name: 'no recipient', words: ['--recipient', '/nowhere.pub'], says: /--recipient \/nowhere\.pub: there is no such file/ },
+]
+for (const { name, words, says } of wrong)
+  test(`an export with ${name} is refused in a sentence`, async () => {
+    const { code, out, err } = await exported(...words)
+    assert.deepEqual([code, out], [exitCodes.failed, ''])
+    assert.match(err, says)
+    assert.doesNotMatch(err, /\n\s+at /)
+  })
+
+test('what cannot be opened says so', async () => {
+  const rsa = join(folder, 'rsa.pem')
+  await writeFile(rsa, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const key = ['--key', join(folder, 'recipient.pem')]
+  for (const [words, says] of [
+    [[], /a key and one file are needed: --key KEY FILE/],
+    [['--key', '/nowhere.pem', 'region.json'], /^skerry-agent open-export: \/nowhere\.pem cannot be read: there is no such file/],
+    [['--key', rsa, 'region.json'], /--key .*rsa\.pem: it must be a key of EC/],
+    [[...key, folder], /cannot be read: it is a folder/],
+    [[...key, '/nowhere.json'], /nowhere\.json cannot be read: there is no such file/],
+  ] as const) {
+    const { code, err } = await opened(...words)
+    assert.equal(code, exitCodes.failed, err)
+    assert.match(err, says)
+  }
+})
+
 test('the file of the region is made where no agent works, by whoever may read the cluster', async () => {
   const { code, out, err } = await exported()
   assert.equal(code, exitCodes.ok, err)
@@ -62,7 +100,7 @@ test('the file of the region is made where no agent works, by whoever may read t
   assert.deepEqual(read.document.region, { id: 'harbour-1', name: 'Harbour' })
   assert.equal(read.document.databases[0]?.volumes.length, 1)
   assert.equal(read.document.secrets, undefined)
-  assert.match(err, /^1 projects, 1 databases with 1 volumes, 0 deleted databases\.\nNot signed: the region had no key\./)
+  assert.match(err, /^1 project, 1 database with 1 volume, 0 deleted databases\.\nNot signed: the region had no key\./)
 })
 
 test('the file goes where --out says, for its owner alone', async () => {
@@ -78,6 +116,9 @@ test('with a recipient the file has the secrets, which nobody reads in it, and t
   const { code, err } = await exported('--out', path, '--recipient', join(folder, 'recipient.pub'))
   assert.equal(code, exitCodes.ok, err)
   assert.doesNotMatch(await readFile(path, 'utf8'), /correct horse/)
+  const packed = join(folder, 'with-secrets.json.gz')
+  await writeFile(packed, gzipSync(await readFile(path)))
+  assert.equal((await opened('--key', join(folder, 'recipient.pem'), packed)).code, exitCodes.ok)
   const read = await opened('--key', join(folder, 'recipient.pem'), path)
   assert.equal(read.code, exitCodes.ok, read.err)
   assert.deepEqual(JSON.parse(read.out).databases, { 'harbour/tidal-gauge': { 'users.0.password': 'correct horse battery staple' } })

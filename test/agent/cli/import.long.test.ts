@@ -61,7 +61,7 @@ test('a dry run shows each database, and why nothing would be imported', async (
   const { code, out } = await run(['--dry-run'])
   assert.equal(code, exitCodes.incomplete)
   assert.match(out, /^Region harbour-1, made 2026-01-31T12:00:00.000Z, at entry 117 of its ledger\.\nNot signed:/)
-  assert.match(out, /^Refused: The file is of another cluster .* oldClusterIsGone=true\.$/m)
+  assert.match(out, /^Refused: The file is of another cluster .* say --old-cluster-is-gone\.$/m)
   assert.match(out, /^Refused: The agent may not make volumes .* agent\.import\.enabled of the chart/m)
   assert.match(out, /^harbour\/tide +ready +2 volumes$/m)
   assert.match(out, /^2 ready, 0 volumes-found, 0 unchanged, 0 refused$/m)
@@ -81,6 +81,18 @@ for (const { name, given, says } of [
     given: () => Buffer.from(bytes.toString().replaceAll('vol-harbour-tide', 'vol-harbour-erp1')),
     says: /\/digest does not fit the document/,
   },
+  { name: 'is empty', given: () => Buffer.alloc(0), says: /the file is empty/ },
+  { name: 'is packed and cut', given: () => gzipSync(bytes).subarray(0, 500), says: /the file ends in the middle: it was cut/ },
+  {
+    name: 'is packed and damaged',
+    given: () => Buffer.concat([gzipSync(bytes).subarray(0, 10), Buffer.alloc(400, 7)]),
+    says: /packed with gzip, and damaged/,
+  },
+  {
+    name: 'unfolds to more than any file has',
+    given: () => gzipSync(Buffer.alloc(65 * 1024 * 1024)),
+    says: /more than 64 MiB, which no region file has, once it is unpacked/,
+  },
   {
     name: 'is of a newer version',
     given: () => Buffer.from(bytes.toString().replace('"version":1}', '"version":2}')),
@@ -90,6 +102,17 @@ for (const { name, given, says } of [
   test(`a file that ${name} is not asked for`, async () => {
     const { code, err } = await run([gone], given())
     assert.equal(code, exitCodes.notAsked, err)
+    assert.match(err, says)
+  })
+
+for (const [words, says] of [
+  [['--host', 'edge-1'], /--host must be a pair such as edge-1=edge-7, not edge-1/],
+  [['--timeout', 'soon'], /--timeout must be a duration/],
+  [['region.json'], /name one region file/],
+] as const)
+  test(`an import with ${words.join(' ')} is refused in a sentence`, async () => {
+    const { code, err } = await run([...words])
+    assert.equal(code, exitCodes.notAsked)
     assert.match(err, says)
   })
 
