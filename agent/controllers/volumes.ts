@@ -5,6 +5,7 @@ import type { Part } from '../../shared/lifecycle.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
 import type { Caches } from '../region/caches.ts'
 import { readDatabase } from '../resources/cratedb.ts'
+import { isClaimOf } from '../resources/data-claims.ts'
 import { type DataVolume, dataVolumeOf, keepingPatch, keepsVolumes, meeting, volumeAnnotation } from '../resources/kept-volume.ts'
 import { namespaceOf, projectOf } from '../resources/kind.ts'
 import { fieldManager, label } from '../resources/labels.ts'
@@ -63,7 +64,7 @@ export function createVolumeController(
     const { claim } = volume
     const served = await read(pathOf(kinds.PersistentVolumeClaim, claim.namespace, claim.name))
     const id = served?.metadata.labels?.['app.kubernetes.io/name'] ?? volume.marks[label.database]
-    if (id === undefined) return // not a claim of the Crate Operator's
+    if (id === undefined || !isClaimOf(claim.name, id, undefined)) return // not a claim of the Crate Operator's
     const database = await read(pathOf(kinds.CrateDB, claim.namespace, id))
     const patch = mayKeep(volume, database) ? keepingPatch(volume, id, database) : undefined
     if (!patch || goesAlong(claim.namespace, id, database)) return

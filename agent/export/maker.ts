@@ -96,7 +96,7 @@ export class RegionMaker {
     const { config, cluster, caches, accepted, journal, kubernetes, clocks, stack, tunnel, clock } = this.#parts
     this.#mustKnow()
     this.#clusterId ??= (await readObject(cluster, pathOf(kinds.Namespace, undefined, 'kube-system')))?.metadata.uid
-    const volumes = await readVolumes(cluster, (namespace) => namesIn(caches.databases, namespace), signal)
+    const volumes = await readVolumes(cluster, (namespace) => caches.databases.in(namespace), signal)
     const { id, name } = config.region
     const { cloud, apiServer } = clocks.read()
     const left = new LeftOut(
@@ -160,10 +160,6 @@ function mustFit(what: string, count: number): void {
 
 function ledgerOf({ sequence, hash }: { sequence: number; hash: string }): RegionContent['ledger'] {
   return { sequence, hash }
-}
-
-function namesIn(databases: Cache<KubernetesObject>, namespace: string): string[] {
-  return databases.in(namespace).map(({ metadata }) => metadata.name)
 }
 
 /** The projects, and for databases that stand without one, which somebody has deleted, one without limits. */

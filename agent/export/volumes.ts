@@ -3,7 +3,7 @@ import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { itemsOf } from '../../shared/kubernetes/read.ts'
 import { CanonicalText, canonicalText } from '../region-file/canonical.ts'
-import { isClaimOf } from '../resources/data-claims.ts'
+import { groupNames, isClaimOf } from '../resources/data-claims.ts'
 import { projectOf } from '../resources/kind.ts'
 import { label } from '../resources/labels.ts'
 import { volumeManifest, volumeManifestOf } from '../resources/volume-manifest.ts'
@@ -28,12 +28,12 @@ const attempts = 3
 /**
  * Reads all PersistentVolumes, page by page, and keeps the text of those that hold data of databases: a watch keeps less of each.
  *
- * @param databasesIn the names of the databases in a namespace: a volume that was just bound bears no label yet
+ * @param databasesIn the databases in a namespace: a volume that was just bound bears no label yet
  * @throws Problem as `Cluster.request` does
  */
 export async function readVolumes(
   cluster: Pick<Cluster, 'request'>,
-  databasesIn: (namespace: string) => readonly string[],
+  databasesIn: (namespace: string) => readonly KubernetesObject[],
   signal: AbortSignal,
 ): Promise<RegionVolumes> {
   for (let attempt = 1; ; attempt++) {
@@ -47,7 +47,7 @@ export async function readVolumes(
 
 async function readPages(
   cluster: Pick<Cluster, 'request'>,
-  databasesIn: (namespace: string) => readonly string[],
+  databasesIn: (namespace: string) => readonly KubernetesObject[],
   signal: AbortSignal,
 ): Promise<RegionVolumes> {
   const serving = new Map<string, Found[]>()
@@ -68,15 +68,16 @@ async function readPages(
     const { metadata, status } = volume
     const known = metadata.labels?.[label.database]
     const standing = databasesIn(namespace)
-    const database = [...(known === undefined ? [] : [known]), ...standing].find((id) => isClaimOf(claim, id))
-    if (database === undefined) return
+    const database = known ?? standing.find((each) => isClaimOf(claim, each.metadata.name, groupNames(each.spec) ?? []))?.metadata.name
+    if (database === undefined || !isClaimOf(claim, database, undefined)) return
     const phase: string = status?.phase ?? ''
     const found = { claim, uid: metadata.uid ?? '', phase, text: new CanonicalText(canonicalText(manifest)) }
     // One that no reader would take must not spoil the others.
     if (!volumeManifest.safeParse(manifest).success) return void unreadable.push(metadata.name)
     const key = keyOf({ namespace, name: database })
     // Of a claim that is gone. A later database may have one of the same name.
-    if (phase === 'Released' || phase === 'Failed' || !standing.includes(database)) others.set(metadata.name, found)
+    if (phase === 'Released' || phase === 'Failed' || !standing.some((each) => each.metadata.name === database))
+      others.set(metadata.name, found)
     else serving.set(key, [...(serving.get(key) ?? []), found])
   }
 

@@ -3,7 +3,8 @@ import type * as z from 'zod'
 import { type BodyFault, FaultList } from '../../shared/errors.ts'
 import { asFault, type FaultAt, parseWith } from '../../shared/faults.ts'
 import { pointerTo } from '../../shared/json-pointer.ts'
-import { isClaimOf } from '../resources/data-claims.ts'
+import { dataGroup } from '../resources/cratedb.ts'
+import { groupNames, isClaimOf } from '../resources/data-claims.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import type { VolumeManifest } from '../resources/volume-manifest.ts'
 import { canonicalPieces, forPieces, newDigest } from './canonical.ts'
@@ -203,12 +204,13 @@ function compare({ projects, databases, retained }: Entries, faults: FaultList<B
   const seen = new Set<string>()
   for (const [index, entry] of databases.entries()) {
     if (entry === undefined) continue
-    const { project, body, volumes } = entry
+    const { project, body, volumes, cratedb } = entry
     const name = `${project}/${body.id}`
     if (seen.has(name)) fault(`/databases/${index}/body/id`, 'is given twice in its project')
     seen.add(name)
     if (!known.has(project)) fault(`/databases/${index}/project`, 'is not one of the projects')
-    compareVolumes(volumes, { project, database: body.id, at: `/databases/${index}/volumes`, taken }, fault)
+    const groups = groupNames(cratedb?.spec) ?? [dataGroup]
+    compareVolumes(volumes, { project, database: body.id, groups, at: `/databases/${index}/volumes`, taken }, fault)
   }
   const ids = new Set<string>()
   for (const [index, entry] of retained.entries()) {
@@ -217,11 +219,22 @@ function compare({ projects, databases, retained }: Entries, faults: FaultList<B
     if (ids.has(id)) fault(`/retained/${index}/id`, 'is given twice')
     ids.add(id)
     // Their claims may be those of a later database with the same name.
-    compareVolumes(volumes, { ...record, at: `/retained/${index}/volumes`, taken: { names: taken.names, claims: new Map() } }, fault)
+    const groups = record.cratedb && (groupNames(record.cratedb.spec) ?? [dataGroup])
+    compareVolumes(
+      volumes,
+      { ...record, groups, at: `/retained/${index}/volumes`, taken: { names: taken.names, claims: new Map() } },
+      fault,
+    )
   }
 }
 
-type Owner = { project: string; database: string; at: string; taken: { names: Map<string, string>; claims: Map<string, string> } }
+type Owner = {
+  project: string
+  database: string
+  groups: readonly string[] | undefined
+  at: string
+  taken: { names: Map<string, string>; claims: Map<string, string> }
+}
 
 /** A volume made for the claim of another database would give its bytes away. */
 function compareVolumes(volumes: readonly VolumeManifest[], owner: Owner, fault: (path: string, message: string) => void): void {
@@ -230,7 +243,7 @@ function compareVolumes(volumes: readonly VolumeManifest[], owner: Owner, fault:
     const at = `${owner.at}/${index}`
     const { namespace, name } = spec.claimRef
     if (namespace !== namespaceOf(project)) fault(`${at}/spec/claimRef/namespace`, `must be ${namespaceOf(project)}`)
-    else if (!isClaimOf(name, database)) fault(`${at}/spec/claimRef/name`, `must be a data claim of ${database}`)
+    else if (!isClaimOf(name, database, owner.groups)) fault(`${at}/spec/claimRef/name`, `must be a data claim of ${database}`)
     else takeOnce(taken.claims, `${namespace}/${name}`, `${at}/spec/claimRef/name`, fault)
     takeOnce(taken.names, metadata.name, `${at}/metadata/name`, fault)
   }

@@ -152,7 +152,7 @@ function startedOf(current: KubernetesObject, nodes: NodesEvidence, group: strin
 }
 
 function endsWithPod(claim: string, { metadata }: KubernetesObject, group: string, number: number): boolean {
-  return claim.endsWith(`-${setOf(metadata.name, group)}-${number}`)
+  return claim.slice(claim.indexOf('-') + 1) === `${setOf(metadata.name, group)}-${number}`
 }
 
 /** Whether a pod was created together with its StatefulSet, so that it has had no predecessor. */

@@ -29,10 +29,24 @@ export function groupNames(spec: { nodes?: unknown } | undefined): string[] | un
   return Array.isArray(data) ? data.map((group) => String(group?.name ?? '')) : undefined
 }
 
-/** Whether a claim is one of the data claims of a database, by the name that StatefulSet and Crate Operator give it. */
-export function isClaimOf(claim: string, database: string): boolean {
-  const [, rest] = /^data\d{1,3}-crate-(.+)-\d{1,4}$/.exec(claim) ?? []
-  if (rest === undefined || !rest.endsWith(`-${database}`)) return false
-  const group = rest.slice(0, -database.length - 1)
-  return group === 'master' || /^data-[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(group)
+/** `data0-crate-data-hot-tide-2`: of StatefulSet and Crate Operator (create.py). A database has at most 1000 nodes and 16 disks each. */
+const dataClaim = /^data\d{1,3}-crate-((?:master|data-[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)-[a-z0-9][-a-z0-9.]*)-\d{1,4}$/
+
+/** Whether a claim is for data, by the name that the Crate Operator gives it. Other claims are for heap dumps, which are not kept. */
+export function holdsData(claim: string): boolean {
+  return dataClaim.test(claim)
+}
+
+/**
+ * Whether a claim is one of the data claims of a database, by its name.
+ *
+ * @param groups the names of its data groups. If nobody knows them, a claim of `high-tide` passes as one of `tide` too, as one of its group
+ *   `hot-high`: whose the data is, a label says.
+ */
+export function isClaimOf(claim: string, database: string, groups: readonly string[] | undefined): boolean {
+  const [, set = ''] = dataClaim.exec(claim) ?? []
+  if (groups) return set === `master-${database}` || groups.some((group) => set === `data-${group}-${database}`)
+  return (
+    set === `master-${database}` || (set.startsWith('data-') && set.endsWith(`-${database}`) && set.length > `data--${database}`.length)
+  )
 }

@@ -31,7 +31,7 @@ export function foundVolumeOf(volume: KubernetesObject): FoundVolume | undefined
   if (!isUnused || deletionTimestamp !== undefined || data?.policy !== 'Retain' || annotations[volumeAnnotation.letGo] !== undefined)
     return undefined
   if (project === undefined || project !== projectOf(data.claim.namespace)) return undefined
-  if (database === undefined || !isClaimOf(data.claim.name, database)) return undefined
+  if (database === undefined || !isClaimOf(data.claim.name, database, undefined)) return undefined
   const place = retainedVolumeOf(volume, `${data.claim.namespace}/${data.claim.name}`)
   return { ...place, project, database, createdAt: creationTimestamp, shape: annotations[volumeAnnotation.shape] }
 }

@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { readDatabase } from './cratedb.ts'
-import { projectOf } from './kind.ts'
+import { holdsData } from './data-claims.ts'
+import { type DatabaseTarget, projectOf } from './kind.ts'
 import { label } from './labels.ts'
 
 /** Annotations of a kept volume. With them it can be found, reused and let go when nothing else is left of its database. */
@@ -53,9 +54,10 @@ export function dataVolumeOf({ metadata, spec, status }: KubernetesObject): Data
   return { name: metadata.name, createdAt: metadata.creationTimestamp, claim: { namespace, name }, policy, marks }
 }
 
-/** Whether a claim is for data, by the name that the Crate Operator gives it. Other claims are for heap dumps, which are not kept. */
-export function holdsData(claim: string): boolean {
-  return /^data\d/.test(claim)
+/** The database whose data a volume has, as `PROJECT/DATABASE`, if its labels name another one than this. Claims of two may look alike. */
+export function otherOwner({ metadata }: KubernetesObject, { project, database }: Omit<DatabaseTarget, 'kind'>): string | undefined {
+  const { [label.project]: itsProject = project, [label.database]: its = database } = metadata.labels ?? {}
+  return itsProject === project && its === database ? undefined : `${itsProject}/${its}`
 }
 
 /** A merge patch of a PersistentVolume. */

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { asFault, parseWith } from '../../shared/faults.ts'
 import { parseBytes } from '../../shared/kubernetes/quantity.ts'
-import { isClaimOf } from './data-claims.ts'
+import { groupNames, isClaimOf } from './data-claims.ts'
 import { databaseId, objectName, projectId } from './identifiers.ts'
 import { namespaceOf } from './kind.ts'
 import { type RetainedDatabase, type RetainedDatabaseSpec, retainedOrigins } from './retained-database.ts'
@@ -41,12 +41,13 @@ const spec = z
     volumes: z.array(volume).max(4096),
     secrets: z.array(line).max(1024),
   })
-  .superRefine(({ project, database, volumes }, context) => {
+  .superRefine(({ project, database, volumes, cratedb }, context) => {
+    const groups = cratedb && (groupNames(cratedb.spec) ?? [])
     const seen = new Set<string>()
     for (const [index, { volume, claim }] of volumes.entries()) {
       const say = (member: string, message: string) => context.addIssue({ code: 'custom', path: ['volumes', index, member], message })
       const [namespace, name = ''] = claim.split('/')
-      if (namespace !== namespaceOf(project) || !isClaimOf(name, database)) say('claim', 'must be a data claim of the database')
+      if (namespace !== namespaceOf(project) || !isClaimOf(name, database, groups)) say('claim', 'must be a data claim of the database')
       if (seen.has(volume)) say('volume', 'must not be named twice')
       seen.add(volume)
     }

@@ -80,7 +80,7 @@ export function planUndelete(
   const names = new Set(expected.map(({ claim }) => claim))
   const missing = expected.filter(({ claim }) => !has.has(claim)).map(({ claim }) => without(claim, byClaim.get(claim)))
   const faults = [
-    ...present.flatMap(({ volume, object }) => whyNotReservable(object, volume) ?? []),
+    ...present.flatMap(({ volume, object }) => whyNotReservable(object, volume, record.spec) ?? []),
     ...claims.filter((claim) => names.has(claim)).map((claim) => `the claim ${claim} exists already`),
     ...(startsEmpty && present.length > 0 ? [] : missing.map((text) => `${text}${present.length > 0 ? emptyInstead : ''}`)),
   ]
@@ -165,8 +165,8 @@ function running(cratedb: KubernetesObject, { spec: { volumes } }: RetainedDatab
   const { data = [] } = cratedb.spec.nodes ?? {}
   cratedb.spec.nodes = { ...cratedb.spec.nodes }
   cratedb.spec.nodes.data = data.map((group: { name: string }, index: number) => {
-    const prefix = `crate-data-${group.name}-${name}-`
-    const ordinals = volumes.flatMap(({ claim }) => (claim.includes(prefix) ? Number(claim.slice(claim.lastIndexOf('-') + 1)) + 1 : []))
+    const parts = volumes.map(({ claim }) => claimParts(claim, name))
+    const ordinals = parts.flatMap((part) => (part.group === group.name ? part.node + 1 : []))
     return { ...group, replicas: counts?.[index] ?? Math.max(1, ...ordinals) }
   })
   return ['It was suspended, and runs afterwards: it can be suspended again.']

@@ -160,6 +160,17 @@ const madeUp: { name: string; object: KubernetesObject }[] = [
   { name: 'is for a namespace that is no project', object: imported({ claimRef: { ...claimRef, namespace: 'kube-system' } }) },
   { name: 'is for another project than it says', object: imported({ claimRef: { ...claimRef, namespace: 'project-pier' } }) },
   { name: 'is for another database than it says', object: imported({ claimRef: { ...claimRef, name: 'data0-crate-data-hot-ebb-0' } }) },
+  {
+    name: 'is for a database whose name begins like the one that it says',
+    object: imported({ claimRef: { ...claimRef, name: 'data0-crate-data-hot-tide-ebb-0' } }),
+  },
+  {
+    name: 'is for any database, by a pattern for a name',
+    object: imported(
+      { claimRef: { ...claimRef, name: 'data0-crate-data-hot-ebb-0' } },
+      { labels: { ...labels, 'skerry.dev/database': 'e.b' } },
+    ),
+  },
   { name: 'is for a claim that holds no data', object: imported({ claimRef: { ...claimRef, name: 'debug-crate-data-hot-tide-0' } }) },
   { name: 'is for nobody', object: imported({ claimRef: undefined }) },
   { name: 'says not whose it is', object: imported({}, {}) },

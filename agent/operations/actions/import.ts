@@ -117,8 +117,7 @@ function* itemsOf({ document }: GivenFile, judged: readonly Judged[], { deletion
     yield { kind: 'database', entry, obstacles }
   }
   for (const deletion of deletions) {
-    const { volumes } = deletion
-    const obstacles = [...deletionObstacles(volumes, scene), ...sameData(volumes)].filter(({ code }) => code === 'handle-taken')
+    const obstacles = [...deletionObstacles(deletion, scene), ...sameData(deletion.volumes)].filter(({ code }) => code === 'handle-taken')
     yield { kind: 'deletion', deletion, obstacles }
   }
 }

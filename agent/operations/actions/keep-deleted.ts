@@ -51,7 +51,7 @@ function decide(parts: DecisionParts, asked: AskedToKeep): Proposed | undefined 
   // All of them stand: an earlier import made them, or this is the cluster in which they were kept.
   if (volumes.every(({ metadata }) => standing.volumes.byName.has(metadata.name))) return undefined
   const { fault } = readRetained({ spec: record } as unknown as RetainedDatabase)
-  const obstacles = deletionObstacles(volumes, importSceneOf(parts, standing.volumes))
+  const obstacles = deletionObstacles(deletionOf(asked), importSceneOf(parts, standing.volumes))
   const faults = [...(fault === undefined ? [] : [`its record cannot be read: ${fault}`]), ...obstacles.map(({ message }) => message)]
   if (volumes.length === 0) faults.push('none of its volumes is in the file')
   if (faults.length > 0)

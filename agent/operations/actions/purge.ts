@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.ts'
+import { otherOwner } from '../../resources/kept-volume.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import type { RetainedDatabase, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
@@ -44,7 +45,7 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget>): Proposed {
   }
   const shared = sharedVolumes(record, othersOf(record, parts.caches.retained.values()))
   const looked = record.spec.volumes.map((volume) => {
-    const left = shared.has(volume.uid) ? ofAnother : whyLeft(standingOf(volumes, volume), volume)
+    const left = shared.has(volume.uid) ? ofAnother : whyLeft(standingOf(volumes, volume), volume, record.spec)
     return { volume, left }
   })
   const goes = looked.filter(({ left }) => left === undefined).map(({ volume }) => volume)
@@ -85,10 +86,16 @@ function standingOf(volumes: KubernetesObject[], { volume }: RetainedDatabaseVol
 const madeBy = 'pv.kubernetes.io/provisioned-by'
 
 /** Why a volume stays; undefined if it is deleted, or is gone. */
-function whyLeft(standing: KubernetesObject | undefined, { uid, claim }: RetainedDatabaseVolume): string | undefined {
+function whyLeft(
+  standing: KubernetesObject | undefined,
+  { uid, claim }: RetainedDatabaseVolume,
+  owner: RetainedDatabase['spec'],
+): string | undefined {
   if (!standing || standing.metadata.uid !== uid || standing.metadata.deletionTimestamp) return undefined
   const { claimRef } = standing.spec
   if (`${claimRef?.namespace}/${claimRef?.name}` !== claim) return `it serves ${claimRef?.namespace}/${claimRef?.name} by now`
+  const other = otherOwner(standing, owner)
+  if (other !== undefined) return `it has the data of database ${other}`
   const { phase } = standing.status ?? {}
   if (phase === 'Bound') return `the claim ${claim} uses it`
   if (standing.metadata.annotations?.[madeBy] === undefined)
@@ -121,14 +128,14 @@ async function advance(context: WorkContext<DatabaseTarget>): Promise<Progress> 
 /** Does the next thing for one volume. */
 async function purgeVolume(
   { cluster }: WorkContext<DatabaseTarget>,
-  { metadata: { uid = '' } }: RetainedDatabase,
+  record: RetainedDatabase,
   wanted: RetainedDatabaseVolume,
 ): Promise<'gone' | 'going' | Left> {
   const { volume } = wanted
   const ref = { kind: 'PersistentVolume' as const, name: volume }
   const standing = await cluster.read(ref)
   if (!standing || standing.metadata.uid !== wanted.uid) return 'gone'
-  const why = whyLeft(standing, wanted)
+  const why = whyLeft(standing, wanted, record.spec)
   if (why !== undefined) return { volume, why }
   const { spec, status = {}, metadata } = standing
   const { resourceVersion } = metadata
@@ -140,7 +147,7 @@ async function purgeVolume(
   }
   if (isToGo || metadata.deletionTimestamp) return 'going'
   // Only a volume that was released is deleted. One that is reserved was released of a claim that never was: its uid is that of the record.
-  const claimRef = spec.claimRef.uid === undefined ? { claimRef: { uid } } : {}
+  const claimRef = spec.claimRef.uid === undefined ? { claimRef: { uid: record.metadata.uid ?? '' } } : {}
   await cluster.patch(ref, { metadata: { resourceVersion }, spec: { persistentVolumeReclaimPolicy: 'Delete', ...claimRef } })
   return 'going'
 }

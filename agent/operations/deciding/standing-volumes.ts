@@ -4,6 +4,7 @@ import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes
 import { listObjects, readObject } from '../../../shared/kubernetes/read.ts'
 import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
 import type { StandingVolume } from '../../region-file/import/verdict.ts'
+import { label } from '../../resources/labels.ts'
 import { dataOf } from '../../resources/volume-source.ts'
 
 /** The PersistentVolumes that the cluster has. */
@@ -54,10 +55,15 @@ function viewOf({ metadata, spec = {}, status }: KubernetesObject, attached: Rea
   return {
     name: metadata.name,
     claim: name === undefined ? undefined : `${namespace}/${name}`,
+    owner: ownerOf(metadata.labels),
     phase: status?.phase,
     data: dataOf({ spec }),
     attachedTo: attached.get(metadata.name),
   }
+}
+
+function ownerOf({ [label.project]: project, [label.database]: database }: Record<string, string> = {}): string | undefined {
+  return project === undefined || database === undefined ? undefined : `${project}/${database}`
 }
 
 /** The node of each volume that is attached. */

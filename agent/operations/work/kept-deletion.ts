@@ -3,6 +3,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { unpackJson } from '../../region-file/import/pieces.ts'
 import type { ImportedDeletion } from '../../region-file/import/verdict.ts'
 import { toBase64 } from '../../resources/database-secrets.ts'
+import { otherOwner } from '../../resources/kept-volume.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import type { RetainedDatabase, RetainedDatabaseSpec } from '../../resources/retained-database.ts'
 import { recordedCrateDB, retainedDatabase, retainedSecret, retainedVolumeOf } from '../../resources/retained-record.ts'
@@ -29,7 +30,10 @@ export async function advanceKeepDeleted(context: Context): Promise<Progress> {
   return { next: 'done', message: `It is kept as ${record.metadata.name}, for as long as nobody purges it.` }
 }
 
-async function makeVolumes({ cluster, operation, begin, finish }: Context, manifests: readonly VolumeManifest[]): Promise<Progress> {
+async function makeVolumes(
+  { cluster, operation, target, begin, finish }: Context,
+  manifests: readonly VolumeManifest[],
+): Promise<Progress> {
   if (!operation.status?.step) await begin(makeVolumesStep)
   let open: string | undefined
   for (const manifest of manifests) {
@@ -37,6 +41,8 @@ async function makeVolumes({ cluster, operation, begin, finish }: Context, manif
     const standing = await cluster.read({ kind: 'PersistentVolume', name })
     if (standing && dataOf({ spec: standing.spec }) !== dataOf(manifest))
       return { next: 'failed', reason: 'VolumeTaken', message: `Volume ${name} is another one of that name.` }
+    const other = standing && otherOwner(standing, target)
+    if (other !== undefined) return { next: 'failed', reason: 'VolumeTaken', message: `Volume ${name} has the data of database ${other}.` }
     if (!standing) await cluster.apply(released(manifest), undefined)
     if (!standing || ['Pending', undefined].includes(standing.status?.phase)) open ??= name
   }

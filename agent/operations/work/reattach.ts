@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes } from '../../../shared/kubernetes/quantity.ts'
+import type { DatabaseTarget } from '../../resources/kind.ts'
 import { whyNotReservable } from '../../resources/reservable.ts'
 import type { RetainedDatabaseVolume } from '../../resources/retained-database.ts'
 import type { WorkCluster } from './cluster.ts'
@@ -33,8 +34,11 @@ type Context = Pick<WorkContext, 'cluster'>
  *
  * @returns undefined once all are reserved
  */
-export async function reserveVolumes({ cluster }: Context, volumes: readonly VolumeToReserve[]): Promise<Progress | undefined> {
-  const looked = await Promise.all(volumes.map((volume) => lookAt(cluster, volume)))
+export async function reserveVolumes(
+  { cluster, target }: Pick<WorkContext<DatabaseTarget>, 'cluster' | 'target'>,
+  volumes: readonly VolumeToReserve[],
+): Promise<Progress | undefined> {
+  const looked = await Promise.all(volumes.map((volume) => lookAt(cluster, target, volume)))
   const faults = looked.flatMap(({ fault }) => fault ?? [])
   if (faults.length > 0) return notReserved(faults)
   const open = looked.filter(({ write, waits }) => write || waits !== undefined)
@@ -56,14 +60,14 @@ function notReserved(faults: string[]): Progress {
 /** Nothing of it: the volume is reserved. */
 type Look = { fault?: string; waits?: string; write?: () => Promise<unknown> }
 
-async function lookAt(cluster: WorkCluster, wanted: VolumeToReserve): Promise<Look> {
+async function lookAt(cluster: WorkCluster, target: DatabaseTarget, wanted: VolumeToReserve): Promise<Look> {
   const { volume, claim } = wanted
   const ref = { kind: 'PersistentVolume' as const, name: volume }
   const [standing, claimed] = await Promise.all([cluster.read(ref), cluster.read(claimRef(claim))])
   if (claimed?.metadata.deletionTimestamp) return { waits: `The former claim ${claim} is still being deleted.` }
   if (claimed) return { fault: `the claim ${claim} of volume ${volume} exists already` }
   if (!standing) return absent(cluster, wanted)
-  const fault = whyNotReservable(standing, wanted)
+  const fault = whyNotReservable(standing, wanted, target)
   if (fault !== undefined) return { fault }
   const { phase } = standing.status ?? {}
   const { uid, resourceVersion } = standing.spec.claimRef

@@ -1,7 +1,7 @@
 import { isProblem, Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
-import { isClaimOf } from '../../resources/data-claims.ts'
+import { groupNames, isClaimOf } from '../../resources/data-claims.ts'
 import { type DatabaseShape, readShape } from '../../resources/kept-volume.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
@@ -36,7 +36,8 @@ export async function keepRecord(
   facts: DeletionFacts,
 ): Promise<string | undefined> {
   // A class that retains keeps heap dumps too, which nobody has back.
-  const volumes = deleted.volumes.filter(({ claim }) => isClaimOf(claim.slice(claim.indexOf('/') + 1), target.database))
+  const groups = groupNames(deleted.cratedb?.spec)
+  const volumes = deleted.volumes.filter(({ claim }) => isClaimOf(claim.slice(claim.indexOf('/') + 1), target.database, groups))
   if (volumes.length === 0) return undefined
   const secrets = await secretsOf(context, target, deleted.cratedb)
   const shape = deleted.cratedb ? undefined : await shapeOn(context, volumes)

@@ -1,7 +1,7 @@
 import { isProblem } from '../../../shared/errors.ts'
 import type { KindName, KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { limitConcurrency } from '../../../shared/limit-concurrency.ts'
-import { holdsData } from '../../resources/kept-volume.ts'
+import { holdsData } from '../../resources/data-claims.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { type SnapshotFacts, snapshotClassOf } from '../../resources/volume-snapshots.ts'

@@ -60,5 +60,5 @@ function databaseKeptOn({ metadata, spec }: KubernetesObject, project: string): 
   const { namespace, name = '' } = spec?.claimRef ?? {}
   const isKept = spec?.persistentVolumeReclaimPolicy === 'Retain' && annotations[volumeAnnotation.letGo] === undefined
   if (!isKept || deletionTimestamp !== undefined || namespace !== namespaceOf(project)) return undefined
-  return database !== undefined && isClaimOf(name, database) ? database : undefined
+  return database !== undefined && isClaimOf(name, database, undefined) ? database : undefined
 }

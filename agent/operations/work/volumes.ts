@@ -1,6 +1,6 @@
 import { unlessGone } from '../../../shared/kubernetes/failures.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { isClaimOf } from '../../resources/data-claims.ts'
+import { groupNames, isClaimOf } from '../../resources/data-claims.ts'
 import { dataVolumeOf, keepingPatch, lettingGoPatch, meeting, type VolumePatch, volumeAnnotation } from '../../resources/kept-volume.ts'
 import type { DatabaseTarget } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
@@ -81,12 +81,15 @@ export type ClaimNotKept = { claim: string; why: string }
  */
 export async function claimsNotKept(
   cluster: WorkCluster,
-  { metadata: { name: database, namespace = '' } }: KubernetesObject,
+  { metadata: { name: database, namespace = '' }, spec }: KubernetesObject,
   kept: readonly RetainedDatabaseVolume[],
 ): Promise<ClaimNotKept[]> {
   const claims = await cluster.list('PersistentVolumeClaim', namespace, `app.kubernetes.io/name=${database}`)
   const settled = new Set(kept.map(({ claim }) => claim))
-  const others = claims.filter(({ metadata }) => isClaimOf(metadata.name, database) && !settled.has(`${namespace}/${metadata.name}`))
+  const groups = groupNames(spec)
+  const others = claims.filter(
+    ({ metadata }) => isClaimOf(metadata.name, database, groups) && !settled.has(`${namespace}/${metadata.name}`),
+  )
   return Promise.all(
     others.map(async ({ metadata, spec }) => {
       const { volumeName } = spec ?? {}

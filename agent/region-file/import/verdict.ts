@@ -45,6 +45,8 @@ export type StandingVolume = {
   name: string
   /** `NAMESPACE/CLAIM` that it serves or is reserved for. */
   claim: string | undefined
+  /** The database whose data it has, as `PROJECT/DATABASE`, if its labels say so. */
+  owner: string | undefined
   phase: string | undefined
   /** `dataOf` */
   data: string | undefined
@@ -97,7 +99,7 @@ export function judge(exported: ImportedDatabase, scene: ImportScene, hosts: Rea
     ...missingVolumes(id, groups, volumes),
     ...(cratedb ? sized.small.map((message): ImportObstacle => ({ code: 'volume-too-small', message })) : []),
     ...missingClasses(groups, exported, scene),
-    ...volumes.flatMap((volume) => obstaclesOf(volume, scene)),
+    ...volumes.flatMap((volume) => obstaclesOf(volume, `${project}/${id}`, scene)),
     ...secretsMissing(exported),
   ]
   if (obstacles.length > 0) return { verdict: tell('refused', obstacles), entry }
@@ -112,12 +114,13 @@ export function deletionHere(deletion: ImportedDeletion, hosts: ReadonlyMap<stri
 }
 
 /** Why volumes of a deleted database cannot be made. On which host they are matters once somebody has the database back. */
-export function deletionObstacles(volumes: readonly VolumeManifest[], scene: ImportScene): ImportObstacle[] {
+export function deletionObstacles({ record, volumes }: ImportedDeletion, scene: ImportScene): ImportObstacle[] {
+  const owner = `${record.project}/${record.database}`
   return volumes.flatMap((volume): ImportObstacle[] => {
     const { metadata, spec } = volume
     const data = dataOf({ spec })
     const standing = scene.volume(metadata.name)
-    if (standing?.data === data && data !== undefined) return []
+    if (standing && standing.data === data && data !== undefined) return (standing.owner ?? owner) === owner ? [] : [ofAnother(standing)]
     if (standing)
       return [{ code: 'volume-taken', message: `volume ${metadata.name} is another one here: its data is ${told(standing.data)}` }]
     const holder = data === undefined ? undefined : scene.volumeWith(data)
@@ -170,7 +173,7 @@ function missingClasses(groups: ClaimGroup[], { body, cratedb }: ExportedDatabas
   return groups.length === 0 ? [] : missing.map((name) => ({ code: 'class-missing', message: `there is no storage class ${name}` }))
 }
 
-function obstaclesOf(volume: VolumeManifest, scene: ImportScene): ImportObstacle[] {
+function obstaclesOf(volume: VolumeManifest, owner: string, scene: ImportScene): ImportObstacle[] {
   const { metadata, spec } = volume
   const data = dataOf({ spec })
   const standing = scene.volume(metadata.name)
@@ -180,6 +183,7 @@ function obstaclesOf(volume: VolumeManifest, scene: ImportScene): ImportObstacle
       return [{ code: 'volume-taken', message: `volume ${metadata.name} is another one here: its data is ${told(standing.data)}` }]
     if (standing.claim !== claim)
       return [{ code: 'volume-taken', message: `volume ${metadata.name} is here, and serves ${standing.claim ?? 'nobody'}` }]
+    if ((standing.owner ?? owner) !== owner) return [ofAnother(standing)]
     if (standing.attachedTo !== undefined && standing.phase !== 'Bound') return [attached(standing)]
     return standing.phase === 'Bound'
       ? [{ code: 'volume-taken', message: `volume ${metadata.name} is here, and its claim ${claim} is bound` }]
@@ -190,6 +194,11 @@ function obstaclesOf(volume: VolumeManifest, scene: ImportScene): ImportObstacle
   if (holder)
     return [{ code: 'handle-taken', message: `the data of volume ${metadata.name} (${told(data)}) is that of volume ${holder.name} here` }]
   return [...hostUnknown(volume, scene), ...refusedVolume(volume, scene)]
+}
+
+/** Claims of two databases may have the same name: those of `tide` in its group `hot-high`, and those of `high-tide`. */
+function ofAnother({ name, owner }: StandingVolume): ImportObstacle {
+  return { code: 'volume-taken', message: `volume ${name} is here, and has the data of database ${owner}` }
 }
 
 function attached({ name, attachedTo }: StandingVolume): ImportObstacle {

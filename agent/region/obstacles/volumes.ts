@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes } from '../../../shared/kubernetes/quantity.ts'
 import type { Cure } from '../../resources/cure.ts'
+import { holdsData } from '../../resources/data-claims.ts'
 import type { Obstacle } from '../../resources/operation.ts'
 import { cures } from './cures.ts'
 import { describeObject, type Evidence, type Finding, gather, isReady, latestEvent, listed, tell } from './evidence.ts'
@@ -63,7 +64,7 @@ export function classCannotGrow({ databases, claims, storageClasses, target }: E
       const size = group?.resources?.disk?.size
       const has: string = claim.spec?.resources?.requests?.storage ?? ''
       const found = storageClasses.find(({ metadata }) => metadata.name === claim.spec?.storageClassName)
-      if (!claim.metadata.name.startsWith('data') || size === undefined || !found || found.allowVolumeExpansion) return []
+      if (!holdsData(claim.metadata.name) || size === undefined || !found || found.allowVolumeExpansion) return []
       if ((compareBytes(size, has) ?? 0) <= 0) return []
       return [
         {

@@ -121,6 +121,22 @@ test('a record that somebody changed by hand gets at no volume of another databa
   assert.equal(await exists(theirs?.volume ?? ''), true)
 })
 
+test('a record of volumes alone gets at no volume of a database whose claims look like its own', async () => {
+  const deleted = await deletedOne('forged-again')
+  await scene.put('north-forged-again')
+  const [theirs] = await scene.volumesOf('north-forged-again')
+  await scene.remove('north-forged-again')
+  const victim = (await scene.deleted()).find(({ database }) => database === 'north-forged-again')
+  const path = pathOf(kinds.RetainedDatabase, 'skerry', deleted.id)
+  const body = { spec: { volumes: victim.volumes, cratedb: null } }
+  await scene.region.admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+  const refused = await scene.call('POST', `${pathOfDeleted(deleted.id)}/actions/undelete`)
+  assert.equal(refused.status, 409, refused.text)
+  const purge = await scene.ask('DELETE', pathOfDeleted(deleted.id))
+  assert.match(purge.message, /has the data of database harbour\/north-forged-again/)
+  assert.equal(await exists(theirs?.volume ?? ''), true)
+})
+
 test('with keepDeletedDays 0 the data goes right after the deletion, and the plan of the deletion says so', async () => {
   await scene.ask('PUT', '/v1/projects/shoal', { body: { keepDeletedDays: 0 } })
   await scene.put('tide', {}, 'shoal')

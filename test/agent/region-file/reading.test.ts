@@ -170,6 +170,16 @@ const hostile: { name: string; bytes: () => Promise<Uint8Array>; path: string; s
     says: /must be a data claim of tidal-gauge/,
   },
   {
+    name: 'with a volume for the claim of a database whose name ends like its own',
+    bytes: async () => {
+      const database = exportedDatabase('harbour', 'tidal-gauge')
+      Object.assign(database.volumes[0]?.spec.claimRef ?? {}, { name: 'data0-crate-data-hot-north-tidal-gauge-0' })
+      return (await writeRegionFile(regionContent([database]), { key })).bytes
+    },
+    path: '/document/databases/0/volumes/0/spec/claimRef/name',
+    says: /must be a data claim of tidal-gauge/,
+  },
+  {
     name: 'with a volume in a namespace that is no project',
     bytes: async () => {
       const database = exportedDatabase('harbour', 'tidal-gauge')

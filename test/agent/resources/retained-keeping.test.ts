@@ -122,6 +122,14 @@ test('a volume that two records name counts once, and a record that cannot be re
 const hostile: { name: string; spec: object; fault: RegExp }[] = [
   { name: 'a volume of another database', spec: { database: 'ebb' }, fault: /^\/spec\/volumes\/0\/claim must be a data claim/ },
   { name: 'a volume of another project', spec: { project: 'other' }, fault: /^\/spec\/volumes\/0\/claim must be a data claim/ },
+  {
+    name: 'a volume of a database whose name ends like its own',
+    spec: {
+      cratedb: { labels: {}, annotations: {}, spec: { nodes: { data: [{ name: 'hot' }] } } },
+      volumes: [{ volume: 'pv-a', uid: 'a', claim: 'project-harbour/data0-crate-data-hot-high-tide-0' }],
+    },
+    fault: /^\/spec\/volumes\/0\/claim must be a data claim/,
+  },
   { name: 'a path as its database', spec: { database: '../../secrets/x' }, fault: /^\/spec\/database must consist of/ },
   { name: 'a date that is none', spec: { expiresAt: 'soon' }, fault: /^\/spec\/expiresAt must be a time/ },
   { name: 'a date beyond all dates', spec: { expiresAt: '9999999-01-01T00:00:00Z' }, fault: /^\/spec\/expiresAt must be a time/ },

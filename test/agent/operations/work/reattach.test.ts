@@ -23,7 +23,8 @@ after(async () => {
   admin.close()
   await cluster.stop()
 })
-const context = { cluster: createWorkCluster(admin, { mustLead: () => {}, caches: {} as Caches }) }
+const target = { kind: 'database' as const, project: 'harbour', database: 'tide' }
+const context = { target, cluster: createWorkCluster(admin, { mustLead: () => {}, caches: {} as Caches }) }
 
 const namespace = 'project-harbour'
 const [volumesPath, claimsPath] = [pathOf(kinds.PersistentVolume), pathOf(kinds.PersistentVolumeClaim, namespace)]

@@ -53,6 +53,7 @@ const standing = (entry: ExportedDatabase, change: Partial<StandingVolume> = {})
   entry.volumes.map(({ metadata, spec }) => ({
     name: metadata.name,
     claim: `${spec.claimRef.namespace}/${spec.claimRef.name}`,
+    owner: undefined,
     phase: 'Released',
     data: dataOf({ spec }),
     attachedTo: undefined,
@@ -158,6 +159,12 @@ const refused: { name: string; entry?: ExportedDatabase; in?: ImportScene; code:
     in: scene({ volumes: standing(sample, { claim: 'project-harbour/data0-crate-data-hot-ebb-0' }) }),
     code: 'volume-taken',
     says: /serves project-harbour\/data0-crate-data-hot-ebb-0/,
+  },
+  {
+    name: 'its volume has the data of another database, whose claim has the same name',
+    in: scene({ volumes: standing(sample, { owner: 'harbour/hot-tidal-gauge' }) }),
+    code: 'volume-taken',
+    says: /has the data of database harbour\/hot-tidal-gauge/,
   },
   {
     name: 'its volume is bound although it does not stand',
