@@ -23,7 +23,9 @@ function standingOf(object: KubernetesObject): Standing | undefined {
   const { schedule, lastSuccess, failures = 0 } = readBackupState(object)
   if (!cron || suspended || schedule === undefined) return undefined
   const success = lastSuccess && Date.parse(lastSuccess.startedAt)
-  return { success, overdueFrom: overdueFrom(cron, success ?? Date.parse(schedule.since)), isFailing: failures > 0 }
+  // A schedule that was set after the last success has missed no run before. Since when its runs count does not matter: failures move that on.
+  const from = Math.max(success ?? Date.parse(schedule.set ?? schedule.since), Date.parse(schedule.set ?? '1970-01-01T00:00:00Z'))
+  return { success, overdueFrom: overdueFrom(cron, from), isFailing: failures > 0 }
 }
 
 /** Whether it is to have backups, and has none: `snapshots` is the cure. */

@@ -5,8 +5,8 @@ import { annotation } from '../resources/labels.ts'
 const moment = z.iso.datetime()
 
 const schema = z.looseObject({
-  /** The schedule, and since when its runs count: when it was set, or the last of its runs that was taken into account. */
-  schedule: z.object({ cron: z.string(), since: moment }).optional(),
+  /** The schedule, when it was set, and since when its runs count: from then on, or from the last of its runs that was taken into account. */
+  schedule: z.object({ cron: z.string(), since: moment, set: moment.optional() }).optional(),
   lastSuccess: z.object({ at: moment, startedAt: moment, snapshot: z.string() }).optional(),
   lastFailure: z.object({ at: moment, reason: z.string(), message: z.string() }).optional(),
   /** Failures since the last success. */

@@ -110,7 +110,7 @@ class BackupSchedule {
     for (const { object, schedule, target } of free) {
       if (signal.aborted || !lease.isLeader()) return
       const since = new Date(careful.now()).toISOString()
-      const change = backupStatePatch(object, { schedule: schedule === undefined ? undefined : { cron: schedule, since } })
+      const change = backupStatePatch(object, { schedule: schedule === undefined ? undefined : { cron: schedule, since, set: since } })
       const path = pathOf(kinds.CrateDB, object.metadata.namespace, target.database)
       await mergePatch(cluster, path, change, { fieldManager }).catch((error: unknown) => {
         this.#log.debug({ target: describeTarget(target), err: error }, 'the beginning of a schedule is noted later')

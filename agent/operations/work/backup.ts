@@ -283,7 +283,7 @@ function scheduleOf({ context, current }: Pick<Backup, 'context' | 'current'>) {
   if (schedule === undefined || due === undefined) return {}
   const present = readBackupState(current).schedule
   // Another schedule was set meanwhile: it has its own beginning.
-  return present && present.cron !== schedule ? {} : { schedule: { cron: schedule, since: due } }
+  return present && present.cron !== schedule ? {} : { schedule: { ...present, cron: schedule, since: due } }
 }
 
 const fates: Record<string, string> = {

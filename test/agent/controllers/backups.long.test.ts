@@ -89,6 +89,8 @@ test('a schedule counts from when it was set: nothing is begun before its next r
   pass(0)
   await start()
   await until('the beginning is noted', async () => (await stateOf()).schedule?.since?.startsWith(iso(0).slice(0, 16)))
+  const { set: setAt } = (await stateOf()).schedule
+  assert.ok(setAt.startsWith(iso(0).slice(0, 16)), setAt)
   await nothingBegins()
   pass(29)
   await nothingBegins()
@@ -97,7 +99,7 @@ test('a schedule counts from when it was set: nothing is begun before its next r
   assert.equal(phaseOf(first), 'Succeeded', JSON.stringify(first.status))
   assert.equal(first.spec.requestedBy, 'schedule of Skerry')
   assert.deepEqual(first.spec.parameters, { schedule: '30 * * * *', due: iso(30) })
-  assert.deepEqual((await stateOf()).schedule, { cron: '30 * * * *', since: iso(30) })
+  assert.deepEqual((await stateOf()).schedule, { cron: '30 * * * *', since: iso(30), set: setAt })
   await nothingBegins()
 })
 

@@ -99,6 +99,18 @@ test('a database that does not answer while a snapshot goes on is asked for half
   assert.deepEqual(state().schedule, { cron: '30 3 * * *', since: '2026-11-30T03:30:00.000Z' })
 })
 
+test('a failure does not forget when its schedule was set: by that, the alert knows how long there was no success', async () => {
+  const cratedb = standing()
+  const set = '2026-11-01T12:00:00.000Z'
+  const before = { schedule: { cron: '30 3 * * *', since: '2026-11-29T03:30:00.000Z', set }, failures: 28 }
+  cratedb.metadata.annotations = { ...cratedb.metadata.annotations, 'skerry.dev/backups': JSON.stringify(before) }
+  const failed: Answer = () => [[snapshot, 'skerry', 'PARTIAL', 1_796_000_000_000, 1_796_000_001_000, ['doc.readings'], ['a'], null, 4]]
+  const { context, state } = scene({ note: { snapshot, begun: true } }, failed, cratedb)
+  assert.equal((await advance(context)).next, 'failed')
+  assert.deepEqual(state().schedule, { cron: '30 3 * * *', since: '2026-11-30T03:30:00.000Z', set })
+  assert.equal(state().failures, 29)
+})
+
 test('a database that does not answer before a snapshot has begun holds up others for two minutes', async () => {
   const { context } = scene({ name: 'repository', note: {} }, silent)
   let waited = 0
