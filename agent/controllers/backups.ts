@@ -32,8 +32,8 @@ const refusedMs = { first: 60_000, longest: 60 * 60_000 }
 /** A database with a schedule. */
 type Scheduled = { target: DatabaseTarget; uid: string; object: KubernetesObject; schedule: string | undefined; cron: Cron | undefined }
 
-/** What is planned for a database, as long as what it was planned from is the same. */
-type Planned = { from: string; at: number; refusals: number }
+/** What is planned for a database, as long as what it was planned from is the same, and the clock was not set back behind the moment of that. */
+type Planned = { from: string; made: number; at: number; refusals: number }
 
 export type BackupScheduleParts = LeaderTools & {
   caches: Pick<Caches, 'databases'>
@@ -143,8 +143,8 @@ class BackupSchedule {
     const known = { uid, cron, since: Date.parse(state.schedule.since), state, last }
     const from = [schedule, known.since, last?.sequence, last?.failedAt, state.failures].join(' ')
     let planned = this.#planned.get(uid)
-    if (planned?.from !== from) {
-      planned = { from, at: nextBackup(known, now) ?? Number.POSITIVE_INFINITY, refusals: 0 }
+    if (planned?.from !== from || now < planned.made) {
+      planned = { from, made: now, at: nextBackup(known, now) ?? Number.POSITIVE_INFINITY, refusals: 0 }
       this.#planned.set(uid, planned)
     }
     if (planned.at > now || this.#parts.journal.unended(target).some(({ spec }) => spec.action === 'backup')) return undefined

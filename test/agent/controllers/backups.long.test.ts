@@ -190,3 +190,21 @@ test('a suspended database has no backups, and one when it runs again', async ()
   assert.equal(phaseOf(await ended(count)), 'Succeeded')
   assert.equal(backups().length, count + 1)
 })
+
+test('a clock that is set right after a run far in the future does not silence the schedule, while the same agent leads', async () => {
+  const earlier = backups().length
+  set = 30 * 24 * 60 * minute
+  await start()
+  await ended(earlier)
+  await until('the schedule knows of it', async () => {
+    const known = region.caches.databases.get('project-harbour/gauge')
+    return Date.parse(readBackupState(known ?? assert.fail()).schedule?.since ?? '') > now() - 60 * minute
+  })
+  await nothingBegins()
+  set = 0
+  await nothingBegins()
+  const { length } = backups()
+  set = 120 * minute
+  assert.equal(phaseOf(await ended(length)), 'Succeeded')
+  set = 0
+})
