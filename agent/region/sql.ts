@@ -93,7 +93,9 @@ export function createDatabaseSql(
         const said = typeof message === 'string' ? withoutSecrets(message, secrets).slice(0, 1000) : `status ${status}`
         throw new DatabaseRefusal(what, said, typeof code === 'number' ? code : undefined)
       }
-      return { cols: body.cols ?? [], rows: body.rows ?? [] }
+      const { cols = [], rows = [] } = body
+      if (!isTable(rows ?? [])) throw new DatabaseRefusal(what, 'the answer has other rows than those of CrateDB', undefined)
+      return { cols: cols ?? [], rows: rows ?? [] }
     },
   }
 }
@@ -123,6 +125,11 @@ async function post(
   request.end(text)
   const [response] = (await answered) as [http.IncomingMessage]
   return { status: response.statusCode ?? 0, body: JSON.parse(await boundedText(response, maxBytes)) ?? {} }
+}
+
+/** Whoever reads an answer may count on rows. What is in them is for the reader to judge. */
+function isTable(rows: unknown): boolean {
+  return Array.isArray(rows) && rows.every(Array.isArray)
 }
 
 /**

@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { createDatabaseSql, type SqlOptions, withoutSecrets } from '../../../agent/region/sql.ts'
+import { createDatabaseSql, DatabaseRefusal, type SqlOptions, withoutSecrets } from '../../../agent/region/sql.ts'
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { createServingCertificate } from '../../cluster/index.ts'
@@ -62,6 +62,17 @@ test('an answer that is no result is none, and a long refusal is cut', limit, as
     query(t, (response) => response.writeHead(400).end('null')),
     { type: 'database-refused', detail: /status 400/ },
   )
+})
+
+test('rows that are no rows are an answer that is refused, and nothing breaks where they are read', limit, async (t) => {
+  for (const body of ['{"rows":5}', '{"rows":{"length":1}}', '{"rows":[null]}', '{"rows":["skerry"]}', '{"rows":[[1],7]}', '{"rows":true}'])
+    await assert.rejects(
+      query(t, (response) => response.end(body)),
+      (error) => error instanceof DatabaseRefusal && error.detail === 'database harbour/gauge: the answer has other rows than those of CrateDB',
+      body,
+    )
+  for (const body of ['{}', '[]', '7', '{"rows":null,"cols":null}'])
+    assert.deepEqual(await query(t, (response) => response.end(body)), { cols: [], rows: [] }, body)
 })
 
 test('what a refusal repeats of the secrets in its arguments is masked, and its number is kept', limit, async (t) => {
