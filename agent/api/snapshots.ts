@@ -25,7 +25,7 @@ const snapshotSchema = z
       .array(z.string())
       .describe('At most 1,000 of them')
       .meta({ example: ['doc.readings'] }),
-    failures: z.array(z.string()).describe('What was not copied, and why; at most 20, each at most 500 characters').meta({ example: [] }),
+    failures: z.array(z.string()).describe('What was not copied, and why; at most 20, each at most 512 characters').meta({ example: [] }),
     reason: z.string().nullable().describe('Why all of it failed; since CrateDB 5.9.0').meta({ example: null }),
   })
   .meta({ id: 'Snapshot', description: 'A snapshot in the bucket of a database.' })
@@ -97,12 +97,16 @@ const notSetUp = 'the database does not say where its backups go; patch it with 
 function placeOf(settings: unknown): z.output<typeof listSchema>['place'] {
   if (typeof settings !== 'object' || settings === null) return null
   const given = new Map<string, unknown>(Object.entries(settings))
-  return { bucket: String(given.get('bucket') ?? ''), basePath: String(given.get('base_path') ?? '') }
+  return { bucket: cut(String(given.get('bucket') ?? '')), basePath: cut(String(given.get('base_path') ?? '')) }
+}
+
+/** Whoever owns the database may write anything of any length. */
+function cut(text: string): string {
+  return text.slice(0, 512).toWellFormed()
 }
 
 function shown({ name, state, started, finished, tables, failures, reason }: Snapshot): z.output<typeof snapshotSchema> {
-  const at = (ms: number | undefined) => (ms === undefined || ms > 8.64e15 ? null : new Date(ms).toISOString())
-  const cut = (text: string) => text.slice(0, 500).toWellFormed()
+  const at = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString())
   return {
     name: cut(name),
     ours: isOurs(name),

@@ -1,6 +1,7 @@
 import * as z from 'zod'
-import { Problem } from '../../shared/errors.ts'
+import { DatabaseRefusal } from '../region/sql.ts'
 import { describeTable, tableOf } from './restore-statements.ts'
+import { latestMoment } from './statements.ts'
 
 /* What CrateDB answers is compared with what was asked for. Its `RESTORE OK` is not enough: until 6.3.3 it says so although no node took a
  * shard, for example because the disks are too full (crate/crate#19368), and without waiting it only says that the restore has begun. */
@@ -29,9 +30,16 @@ export function readRows<Of extends Kind>(kind: Of, rows: unknown[][]): Answers[
   return parsed(rowsOf[kind], rows) as Answers[Of]
 }
 
+const onlyCount = z.tuple([z.tuple([z.int().min(0)])])
+
+/** The number in the only row of `SELECT count(*)`. @throws Problem `database-refused` when it is none */
+export function readCount(rows: unknown[][]): number {
+  return parsed(onlyCount, rows)[0][0]
+}
+
 function parsed<Schema extends z.ZodType>(schema: Schema, given: unknown): z.output<Schema> {
   const { data, error } = schema.safeParse(given)
-  if (error) throw new Problem('database-refused', 'The database answered with rows of another form than CrateDB has.', { cause: error })
+  if (error) throw new DatabaseRefusal('The database', 'the answer has rows of another form than those of CrateDB', undefined)
   return data
 }
 
@@ -131,11 +139,14 @@ export function inTheWay(expected: readonly ExpectedTable[], relations: Answers[
   return expected.map(({ name }) => name).filter((name) => present.has(name))
 }
 
+/** Unix milliseconds; what no date has is as what CrateDB cannot read. */
+const moment = z.number().min(0).max(latestMoment).nullish().catch(undefined)
+
 const contents = z.tuple([
   name,
   z.string().max(100),
-  z.number().nullish(),
-  z.number().nullish(),
+  moment,
+  moment,
   z.array(z.string()).nullish(),
   z.array(z.string()).nullish(),
   z.array(z.object({ table_schema: z.string(), table_name: z.string() })).nullish(),

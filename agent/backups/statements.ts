@@ -199,15 +199,19 @@ export async function listSnapshots(
   }
 }
 
+/** The last moment that is written with a year of four digits, in Unix milliseconds: what is later is not read as a moment. */
+export const latestMoment = Date.parse('9999-12-31T23:59:59.999Z')
+
 function snapshotOf([name, repository, state, started, finished, tables, failures, reason, totalShards]: unknown[]): Snapshot {
   const number = (value: unknown) => (typeof value === 'number' && value > 0 ? value : undefined)
+  const moment = (value: unknown) => (Number(value) <= latestMoment ? number(value) : undefined)
   const texts = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
   return {
     name: String(name),
     repository: String(repository),
     state: String(state),
-    started: number(started),
-    finished: number(finished),
+    started: moment(started),
+    finished: moment(finished),
     tables: texts(tables),
     failures: texts(failures),
     reason: typeof reason === 'string' ? reason : undefined,

@@ -1,7 +1,7 @@
 import { isProblem } from '../../../shared/errors.ts'
-import { type Answers, readRows } from '../../backups/comparison.ts'
+import { type Answers, readCount, readRows } from '../../backups/comparison.ts'
 import { type Counted, compareRows, type Difference, unchangedTables } from '../../backups/counted.ts'
-import { rowsOf, startedShards, tableOf } from '../../backups/restore-statements.ts'
+import { describeTable, relations, rowsOf, startedShards, tableOf } from '../../backups/restore-statements.ts'
 import { readBackupState } from '../../backups/state.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
@@ -66,6 +66,10 @@ async function advanceCount(context: Context, into: DatabaseName): Promise<Progr
   const contents = await contentsOf(context, into, String(result?.snapshot))
   if (!contents)
     return { next: 'failed', reason: 'NoSnapshot', message: `The snapshot ${result?.snapshot} is gone, or its bucket cannot be read.` }
+  if (contents.tables.length === 0) {
+    const lacking = await tablesOfSource(context)
+    if (lacking !== 'none') return nothingToCompare(contents.name, lacking)
+  }
   const tables = contents.tables.slice(0, mostCounted).map(({ name }) => name)
   const restored = await countRows(context, into, tables)
   const original = await countUnchanged(context, tables, await shardsOf(context, into))
@@ -83,8 +87,7 @@ async function shardsOf(context: Context, database: DatabaseName): Promise<Answe
 async function countRows(context: Context, database: DatabaseName, tables: Iterable<string>): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   for (const table of tables) {
-    const [[rows] = []] = await rowsFor(context, database, rowsOf(tableOf(table)))
-    counts.set(table, Number(rows))
+    counts.set(table, readCount(await rowsFor(context, database, rowsOf(tableOf(table)))))
   }
   return counts
 }
@@ -106,8 +109,37 @@ async function countUnchanged(context: Context, tables: string[], restored: Answ
     const after = unchangedTables(restored, await shardsOf(context, target))
     return new Map([...counts].filter(([table]) => after.has(table)))
   } catch (error) {
-    if (isProblem(error, 'database-unreachable') && (context.operation.status?.attempts ?? 0) >= sourceAttempts) return new Map()
+    if (isLastingSilence(context, error)) return new Map()
     throw error
+  }
+}
+
+/** One that refuses is not compared either: with lost shards it needs the backup most. */
+function isLastingSilence({ operation }: Context, error: unknown): boolean {
+  return isProblem(error, 'database-unreachable', 'database-refused') && (operation.status?.attempts ?? 0) >= sourceAttempts
+}
+
+/** The tables that the source has now; `unknown` if it does not answer. */
+async function tablesOfSource(context: Context): Promise<string[] | 'none' | 'unknown'> {
+  try {
+    const all = readRows('relations', await rowsFor(context, context.target, relations))
+    // A view has no shards.
+    const names = all.filter(([, , shards]) => shards > 0).map(([schema, table]) => describeTable({ schema, table }))
+    return names.length > 0 ? names : 'none'
+  } catch (error) {
+    if (isLastingSilence(context, error)) return 'unknown'
+    throw error
+  }
+}
+
+/** What restores nothing proves nothing, unless there is nothing. */
+function nothingToCompare(snapshot: string, source: string[] | 'unknown'): Progress {
+  const has = source === 'unknown' ? 'the database does not say whether it has any' : `the database has ${source.length}`
+  return {
+    next: 'failed',
+    reason: 'NothingToCompare',
+    message: `The snapshot ${snapshot} has no tables, and ${has}: nothing was restored that could be compared.`,
+    action: 'Take a new backup, and rehearse again.',
   }
 }
 

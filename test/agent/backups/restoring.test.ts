@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Answers, compareShards, readContents, readRows } from '../../../agent/backups/comparison.ts'
+import { type Answers, compareShards, readContents, readCount, readRows } from '../../../agent/backups/comparison.ts'
 import { compareRows, unchangedTables } from '../../../agent/backups/counted.ts'
 import { restoreStatement, rowsOf, tableOf } from '../../../agent/backups/restore-statements.ts'
 import { scratchId, scratchOf } from '../../../agent/resources/copied-database.ts'
@@ -117,6 +117,11 @@ test('an answer of another form than CrateDB has is refused, and breaks nothing'
   for (const rows of [[['doc']], [[1, 2, 3, 4, 5, 6]], [[null, null, null, null, null, null]]])
     assert.throws(() => readRows('startedShards', rows as unknown[][]), { type: 'database-refused' })
   assert.throws(() => readContents([['s', 1]]), { type: 'database-refused' })
+  for (const rows of [[], [[]], [['7']], [[null]], [[1.5]], [[-1]], [[1], [2]]])
+    assert.throws(() => readCount(rows as unknown[][]), { type: 'database-refused' })
+  assert.deepEqual(readContents([['s', 'SUCCESS', 1e300, -1, null, [], null]]), {
+    ...{ name: 's', state: 'SUCCESS', startedAt: 0, finishedAt: 0, failures: [], tables: [] },
+  })
   assert.equal(readContents([]), undefined)
   const old = readContents([['s', 'SUCCESS', 1, 2, null, ['doc.b', 'doc.a'], null]])
   assert.deepEqual(old?.tables, [

@@ -114,3 +114,10 @@ test('snapshots are listed by an older CrateDB without the columns that it does 
     'SELECT name, repository, state, started, finished, tables, failures FROM sys.snapshots WHERE repository = ? AND name = ? ORDER BY started DESC LIMIT 500 ["skerry","x"]',
   )
 })
+
+test('a time of a snapshot that no date has is none', async () => {
+  const row = ['skerry_20261130033000', 'skerry', 'SUCCESS', 1e300, 253_402_300_800_000, [], [], null, 4]
+  const sql: DatabaseSql = { query: async () => ({ cols: [], rows: [row] }) }
+  const [found] = await listSnapshots(sql, { project: 'harbour', database: 'gauge' }, {})
+  assert.deepEqual([found?.started, found?.finished, found?.totalShards], [undefined, undefined, 4])
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { DatabaseRefusal } from '../../../agent/region/sql.ts'
 import { Problem } from '../../../shared/errors.ts'
 import { until } from '../../cluster/index.ts'
 import { smallDatabase } from './acting-region.ts'
@@ -104,6 +105,18 @@ test('rows that differ although nothing was written since are a failure', async 
   await gone()
 })
 
+test('a snapshot without tables proves nothing, unless the database has none either', async () => {
+  fill(scene, 'tidal')
+  snapshotIn(scene, 'tidal', { tables: [] })
+  const { phase, reason, message } = await rehearsed()
+  assert.deepEqual([phase, reason], ['Failed', 'NothingToCompare'], message)
+  assert.match(message, /^The snapshot skerry_20261130033000 has no tables, and the database has 2: nothing was restored/)
+  await gone()
+  fresh(scene, 'tidal')
+  assert.equal((await rehearsed()).phase, 'Succeeded')
+  await gone()
+})
+
 test('without a snapshot that has succeeded it fails, and leaves nothing behind', async () => {
   snapshotIn(scene, 'tidal', { state: 'PARTIAL' })
   const { reason, message } = await rehearsed()
@@ -195,6 +208,33 @@ test('a source that does not answer is not compared, and the result says how lit
   assert.deepEqual([result.rows, result.equal, result.changed], [107, 0, 2])
 })
 
+test('nor is one that refuses: with lost shards, it needs the backup most', async () => {
+  ready()
+  const refusal = new DatabaseRefusal(
+    'database harbour/tidal',
+    'UnavailableShardsException[the shard 1 of the table is not available]',
+    5002,
+  )
+  scene.region.interceptSql(async (statement, send, database) =>
+    database === 'tidal' && statement.startsWith('SELECT') ? Promise.reject(refusal) : send(),
+  )
+  const { phase, message, result } = await ended(await started())
+  scene.region.interceptSql()
+  assert.equal(phase, 'Succeeded', message)
+  assert.deepEqual([result.rows, result.equal, result.changed], [107, 0, 2])
+})
+
+test('a database that counts its rows in words fails the rehearsal, and is deleted', async () => {
+  ready()
+  scene.region.interceptSql(async (statement, send, database) =>
+    database === 'tidal-rehearsal' && statement.startsWith('SELECT count(*) FROM "doc"') ? { cols: [], rows: [['many']] } : send(),
+  )
+  const { phase, reason } = await ended(await started())
+  scene.region.interceptSql()
+  assert.deepEqual([phase, reason], ['Failed', 'DatabaseRefused'])
+  await gone()
+})
+
 test('a database that never gets ready ends the rehearsal in time, and is deleted', async () => {
   ready()
   scene.region.standIns.operator.faults.set('tidal-rehearsal', { neverStart: true })
@@ -203,7 +243,8 @@ test('a database that never gets ready ends the rehearsal in time, and is delete
     const { items } = await sent('GET', '/v1/operations?limit=100')
     return (
       items.find(
-        ({ target, endedAt }: { target: { database?: string }; endedAt?: string }) => target.database === 'tidal-rehearsal' && !endedAt,
+        ({ action, target, endedAt }: { action: string; target: { database?: string }; endedAt?: string }) =>
+          action === 'put' && target.database === 'tidal-rehearsal' && !endedAt,
       ) ?? false
     )
   })

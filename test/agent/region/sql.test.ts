@@ -68,7 +68,8 @@ test('rows that are no rows are an answer that is refused, and nothing breaks wh
   for (const body of ['{"rows":5}', '{"rows":{"length":1}}', '{"rows":[null]}', '{"rows":["skerry"]}', '{"rows":[[1],7]}', '{"rows":true}'])
     await assert.rejects(
       query(t, (response) => response.end(body)),
-      (error) => error instanceof DatabaseRefusal && error.detail === 'database harbour/gauge: the answer has other rows than those of CrateDB',
+      (error) =>
+        error instanceof DatabaseRefusal && error.detail === 'database harbour/gauge: the answer has other rows than those of CrateDB',
       body,
     )
   for (const body of ['{}', '[]', '7', '{"rows":null,"cols":null}'])
