@@ -142,8 +142,7 @@ async function advanceSnapshot(backup: Backup): Promise<Progress> {
   // Its files could not be read: that passes, or it was never written whole.
   if (found.state === 'FAILED' && found.started === undefined) return silence(context, undefined)
   if (found.state !== 'SUCCESS') return fail(context, verdictOn(found))
-  const startedAt = new Date(found.started ?? context.clock.now()).toISOString()
-  const at = new Date(context.clock.now()).toISOString()
+  const { startedAt, at } = timesOf(context, found)
   const waiting = await recordBackupState(context, current, {
     ...scheduleOf(backup),
     lastSuccess: { at, startedAt, snapshot },
@@ -154,6 +153,17 @@ async function advanceSnapshot(backup: Backup): Promise<Progress> {
   await context.record({ result: { ...context.operation.status?.result, snapshot, tables: found.tables.length } })
   await context.finish(`${snapshot}: ${counted(found)}.`)
   return { next: 'again' }
+}
+
+/**
+ * When a snapshot was begun and when it had ended, by our clock. That of the database may be wrong, and alerts go by this: what CrateDB says counts
+ * as far as it lies within the step.
+ */
+function timesOf({ operation, clock }: Context, { started }: Snapshot): { startedAt: string; at: string } {
+  const now = clock.now()
+  const from = Math.min(now, Date.parse(operation.status?.step?.startedAt ?? '') || now)
+  const at = new Date(now).toISOString()
+  return { startedAt: new Date(Math.min(now, Math.max(from, started ?? from))).toISOString(), at }
 }
 
 /** It is not listed: not begun yet, or being taken before 5.7.3, or in a bucket that cannot be read at the moment. CrateDB knows which. */

@@ -36,12 +36,13 @@ function scene(step: Partial<StepRecord>, answer: Answer, cratedb = standing()) 
     done: step.name === 'repository' ? [] : [{ name: 'repository', startedAt: '', endedAt: '' }],
     result: { repository: 'uid/1' },
   }
+  const clock = createFakeClock()
   const asked: string[] = []
   const patched: unknown[] = []
   const context = {
     operation: { spec: { parameters: { schedule: '30 3 * * *', due: '2026-11-30T03:30:00.000Z' } }, status },
     target,
-    clock: createFakeClock(),
+    clock,
     sql: {
       async query(_database: unknown, stmt: string) {
         asked.push(stmt)
@@ -68,7 +69,7 @@ function scene(step: Partial<StepRecord>, answer: Answer, cratedb = standing()) 
     const [change] = patched as [{ metadata: { resourceVersion: string; annotations: Record<string, string> } }]
     return { version: change?.metadata.resourceVersion, ...JSON.parse(change?.metadata.annotations['skerry.dev/backups'] ?? '{}') }
   }
-  return { context, status, asked, patched, state }
+  return { context, clock, status, asked, patched, state }
 }
 
 /** Advances until it waits or ends. @returns how long it waits, or how it ended */
@@ -129,6 +130,24 @@ test('what passes by itself is no failure: a cluster without a master at the mom
   })
   assert.equal((await advance(context)).next, 'wait')
 })
+
+const clocks = [
+  { name: 'a year ahead', started: '2027-01-01T00:04:00Z', startedAt: '2026-01-01T00:05:00.000Z' },
+  { name: 'years behind', started: '1999-01-01T00:04:00Z', startedAt: '2026-01-01T00:00:00.000Z' },
+  { name: 'right', started: '2026-01-01T00:04:00Z', startedAt: '2026-01-01T00:04:00.000Z' },
+  { name: 'unknown', started: undefined, startedAt: '2026-01-01T00:00:00.000Z' },
+]
+for (const { name, started, startedAt } of clocks) {
+  test(`the time of a success is within its backup where the clock of the database is ${name}`, async () => {
+    const at = started === undefined ? null : Date.parse(started)
+    const { context, clock, state } = scene({ note: { snapshot, begun: true } }, () => [
+      [snapshot, 'skerry', 'SUCCESS', at, at, ['doc.readings'], [], null, 4],
+    ])
+    clock.jump(5 * 60_000)
+    assert.equal((await advance(context)).next, 'done')
+    assert.deepEqual(state().lastSuccess, { at: '2026-01-01T00:05:00.000Z', startedAt, snapshot })
+  })
+}
 
 test('nothing is written onto a CrateDB that the operator works on: the result waits', async () => {
   const cratedb = standing()
