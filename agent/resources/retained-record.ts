@@ -8,6 +8,7 @@ import type { DatabaseShape } from './kept-volume.ts'
 import { type DatabaseTarget, namespaceOf } from './kind.ts'
 import { annotation, label, managedBy } from './labels.ts'
 import type { RetainedDatabase, RetainedDatabaseSpec, RetainedDatabaseVolume } from './retained-database.ts'
+import { handleOf } from './volume-source.ts'
 
 /** Everything that is known of a deleted database. */
 export type DeletedDatabase = {
@@ -129,12 +130,6 @@ export function retainedVolumeOf(volume: KubernetesObject, claim: string): Retai
     ...(storageClassName && { storageClass: storageClassName }),
     ...(handle && { handle }),
   }
-}
-
-/** Where the data of a volume is: the storage driver's name for it; a path for a volume of the host. */
-export function handleOf({ spec }: KubernetesObject): string | undefined {
-  const { csi, cinder, hostPath, local } = spec
-  return csi?.volumeHandle ?? cinder?.volumeID ?? hostPath?.path ?? local?.path
 }
 
 /** The names of the Secrets that a CrateDB refers to. */

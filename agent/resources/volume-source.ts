@@ -49,13 +49,41 @@ function sourcesIn(spec: Record<string, unknown>): string[] {
 }
 
 /**
- * Where the data of a PersistentVolume is: two with the same text are the same data. A path is one on its host. The in-tree volumes of
- * OpenStack are those of its CSI driver (csi-translation-lib, openstack_cinder.go). Undefined if that cannot be said.
+ * In-tree volumes: the member that names the disk, and the CSI driver that has it by the same handle after its migration (csi-translation-lib,
+ * plugins). The other members of such a source do not say where the data is, and API servers fill them in: `cachingMode`, `fsType`. The handle of
+ * Google's driver has the project and the zone too, which the volume does not say.
+ */
+const inTree = {
+  cinder: { member: 'volumeID', driver: 'cinder.csi.openstack.org' },
+  awsElasticBlockStore: { member: 'volumeID', driver: 'ebs.csi.aws.com' },
+  azureDisk: { member: 'diskURI', driver: 'disk.csi.azure.com' },
+  gcePersistentDisk: { member: 'pdName', driver: undefined },
+  vsphereVolume: { member: 'volumePath', driver: 'csi.vsphere.vmware.com' },
+} as const
+
+/** The disk of an in-tree volume. One of AWS may be written as `aws://ZONE/vol-1` (aws_ebs.go, KubernetesVolumeIDToEBSVolumeID). */
+function diskIn(spec: Record<string, Record<string, unknown> | undefined>): { disk: string; source: keyof typeof inTree } | undefined {
+  const sources = Object.keys(inTree) as (keyof typeof inTree)[]
+  const source = sources.find((each) => typeof spec[each]?.[inTree[each].member] === 'string')
+  if (source === undefined) return undefined
+  const disk = String(spec[source]?.[inTree[source].member])
+  return { disk: source === 'awsElasticBlockStore' ? disk.replace(/^aws:\/\/[^/]*\/+/, '') : disk, source }
+}
+
+/** Where the data of a volume is: the storage driver's name for it; a path for a volume of the host. */
+export function handleOf({ spec }: KubernetesObject): string | undefined {
+  return spec.csi?.volumeHandle ?? diskIn(spec)?.disk ?? spec.hostPath?.path ?? spec.local?.path
+}
+
+/**
+ * Where the data of a PersistentVolume is: two with the same text are the same data. A path is one on its host. In-tree volumes are those of
+ * their CSI driver. Undefined if that cannot be said.
  */
 export function dataOf({ spec = {} }: Pick<KubernetesObject, 'spec'>): string | undefined {
-  const { csi, cinder, hostPath, local, nodeAffinity } = spec
+  const { csi, hostPath, local, nodeAffinity } = spec
   if (typeof csi?.driver === 'string' && typeof csi.volumeHandle === 'string') return `csi ${csi.driver} ${csi.volumeHandle}`
-  if (typeof cinder?.volumeID === 'string') return `csi cinder.csi.openstack.org ${cinder.volumeID}`
+  const disk = diskIn(spec)
+  if (disk) return `${inTree[disk.source].driver === undefined ? disk.source : `csi ${inTree[disk.source].driver}`} ${disk.disk}`
   const path: unknown = hostPath?.path ?? local?.path
   if (typeof path === 'string') return `path ${canonicalize(nodeAffinity?.required ?? null)} ${plainPath(path)}`
   const [source, ...others] = sourcesIn(spec)
