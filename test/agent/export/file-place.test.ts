@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -70,10 +71,12 @@ test('a link leads to the disk that has the file, and stays', async (t) => {
 
 test('what is no file is not replaced by one', async (t) => {
   const folder = await folderOf(t)
-  const path = join(folder, 'pipe')
-  assert.equal(spawnSync('mkfifo', [path]).status, 0)
-  await assert.rejects(filePlace(path).write(made('first'), never), /pipe cannot be written: it is a device or a pipe, and no file\./)
-  assert.ok((await stat(path)).isFIFO())
+  const path = join(folder, 'socket')
+  const server = createServer().listen(path)
+  t.after(() => server.close())
+  await once(server, 'listening')
+  await assert.rejects(filePlace(path).write(made('first'), never), /socket cannot be written: it is a device or a pipe, and no file\./)
+  assert.ok((await stat(path)).isSocket())
 })
 
 test('a file that cannot be written says why', async (t) => {
