@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { createLog } from '../../shared/log.ts'
@@ -164,6 +164,13 @@ test('the file of the region is fetched, and says that it has no secrets to open
   assert.match(await readFile(join(runner.folder, 'recipient.pub'), 'utf8'), /BEGIN PUBLIC KEY/)
   const opened = await runner.run('node agent.mjs open-export --key recipient.pem region.json', { code: 1 })
   assert.match(opened.err, /The file has no secrets/)
+  await writeFile(join(runner.folder, 'secrets.json'), '{"kind":"SkerryRegionSecrets"}\n')
+  await runner.run(
+    `umask 077 && { printf '{"file":'; cat region.json; printf ',"secrets":'; cat secrets.json; printf '}'; } > region-with-secrets.json`,
+  )
+  const both = JSON.parse(await readFile(join(runner.folder, 'region-with-secrets.json'), 'utf8'))
+  assert.deepEqual(both, { file, secrets: { kind: 'SkerryRegionSecrets' } })
+  assert.equal((await stat(join(runner.folder, 'region-with-secrets.json'))).mode & 0o777, 0o600)
 })
 
 test('logs tell of errors once there are any, and of the container before', async () => {
