@@ -30,7 +30,6 @@ const quota = z
   .describe('Limits of everything in the project; resources that are left out are not limited')
   .meta({ example: { cpu: 24, memory: '96Gi', storage: '2Ti', databases: 8 } })
 
-/** For how many days a deleted database is kept, in a project that says nothing else. */
 /** For how many days deleted databases can be had back, where nobody has said it. */
 export const usualDays = 7
 

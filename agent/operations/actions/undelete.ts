@@ -1,6 +1,7 @@
 import type { KindName, KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import type { DatabaseTarget, Step } from '../../resources/kind.ts'
+import { label } from '../../resources/labels.ts'
 import { readRetainedSecret, secretsIn } from '../../resources/retained-record.ts'
 import { planUndelete, type UndeleteBody, type UndeleteEvidence, type Undeletion, undeleteBody } from '../../resources/undelete.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
@@ -177,17 +178,21 @@ async function leave(context: WorkContext<DatabaseTarget>): Promise<undefined> {
   await giveUpVolumes(context, names, record.metadata.uid ?? '')
 }
 
-/** Before the CrateDB, which refers to them. Those of another tool that stand are not overwritten. */
+/** Before the CrateDB, which refers to them. Those that stand are overwritten only if they are Skerry's own, of this database. */
 async function returnSecrets(context: WorkContext<DatabaseTarget>, { record, secrets }: UndeleteEvidence): Promise<Progress> {
-  const { cluster, options } = context
+  const { cluster, options, target } = context
+  const isOwn = ({ metadata: { labels = {} } }: KubernetesObject) =>
+    labels['app.kubernetes.io/managed-by'] === 'skerry' &&
+    labels[label.project] === target.project &&
+    labels[label.database] === target.database
   if (!context.operation.status?.step) await context.begin('return-secrets')
   const { namespace: home } = options
   const kept = secrets.length > 0 && (await readRetainedSecret(record, (name) => cluster.read({ kind: 'Secret', namespace: home, name })))
   for (const secret of kept ? secretsIn(kept, record.spec.project) : []) {
     if (!secrets.includes(secret.metadata.name)) continue
-    const { name, namespace = '', labels } = secret.metadata
+    const { name, namespace = '' } = secret.metadata
     const standing = await cluster.read({ kind: 'Secret' satisfies KindName, namespace, name })
-    if (!standing || labels?.['app.kubernetes.io/managed-by'] === 'skerry') await cluster.apply(secret, standing)
+    if (!standing || isOwn(standing)) await cluster.apply(secret, standing)
   }
   await context.finish(`${secrets.length} Secrets are back.`)
   await context.begin('create')

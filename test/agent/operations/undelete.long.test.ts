@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { RetainedDatabase } from '../../../agent/resources/retained-database.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { listObjects } from '../../../shared/kubernetes/read.ts'
 import { until } from '../../cluster/index.ts'
 import { type DeletedScene, startDeletedScene } from './deleted-scene.ts'
 
@@ -113,6 +114,34 @@ test('a database of another tool comes back as it stood, under the names of its 
   const back = await scene.region.cratedb('harbour', 'alien')
   assert.deepEqual(back.spec, cratedb.spec)
   assert.equal((await scene.volumesOf('alien'))[0]?.volume, deleted.volumes[0].volume)
+})
+
+test('no Secret of another database is overwritten, whatever a record says that it keeps', async () => {
+  const { admin } = scene.region
+  await scene.put('crest')
+  await scene.put('trough')
+  await scene.remove('trough')
+  const own = (await listObjects(admin, kinds.Secret, { namespace: 'project-harbour' })).find(
+    ({ metadata }) => metadata.labels?.['skerry.dev/database'] === 'crest' && metadata.labels['app.kubernetes.io/managed-by'] === 'skerry',
+  )
+  assert.ok(own)
+  const { name } = own.metadata
+  const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'trough')
+  const kept = JSON.stringify({ labels: own.metadata.labels, type: 'Opaque', data: { password: 'Zm9yZ2Vk' } })
+  const contentType = 'application/merge-patch+json'
+  const retained = await admin.request<RetainedDatabase>({ method: 'GET', path: pathOf(kinds.RetainedDatabase, 'skerry', deleted.id) })
+  const secrets = [...retained.spec.secrets, name]
+  await admin.request({
+    ...{ method: 'PATCH', contentType, body: { data: { [name]: Buffer.from(kept).toString('base64') } } },
+    path: pathOf(kinds.Secret, 'skerry', `retained-${deleted.id}`),
+  })
+  await admin.request({
+    ...{ method: 'PATCH', contentType, body: { spec: { secrets } } },
+    path: pathOf(kinds.RetainedDatabase, 'skerry', deleted.id),
+  })
+  assert.equal((await scene.undelete(deleted.id)).phase, 'Succeeded')
+  const after = await admin.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, 'project-harbour', name) })
+  assert.deepEqual(after.data, own.data)
 })
 
 test('what was deleted outside the API comes back too, and nobody decided that it may go', async () => {
