@@ -5,12 +5,25 @@
 # Refuses what cannot be imported, before anything is installed.
 check_import() {
   if [ -z "$import_file" ]; then
-    [ -z "$import_options" ] || refuse "$import_options is for --import"
+    [ -z "$import_options" ] || refuse "${import_options# } is for --import"
     return 0
   fi
   if [ ! -r "$import_file" ] || [ -d "$import_file" ]; then refuse "$import_file cannot be read"; fi
+  check_import_file
   wanted skerry || refuse '--import needs Skerry itself, which is left out'
   [ -z "$no_wait" ] || refuse '--import and --no-wait cannot be combined' 'The region is imported when it is ready.'
+}
+
+# What shows at once that a file cannot be imported: an installation takes minutes. What else is wrong with it, the agent says.
+check_import_file() {
+  [ -s "$import_file" ] || refuse "$import_file is empty"
+  # 1f8b: packed with gzip. 7b: a curly bracket.
+  case $(od -An -tx1 -N2 <"$import_file" | tr -d ' \n') in
+    1f8b) return 0 ;;
+    7b*) ;;
+    *) refuse "$import_file is no region file" ;;
+  esac
+  [ "$(tail -c 100 <"$import_file" | tr -d '[:space:]' | tail -c 1)" = '}' ] || refuse "$import_file ends in the middle: it was cut"
 }
 
 # Lets an agent's pod import the file. What stands already stays, so that a run can be repeated.

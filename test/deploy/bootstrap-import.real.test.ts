@@ -46,10 +46,17 @@ async function install(...args: string[]) {
 
 test('what cannot be imported is refused before anything is installed', async () => {
   await writeFile(region, '{"document":{}}\n')
+  const [empty, cut, other] = ['empty', 'cut', 'other'].map((name) => join(bench.folder, `${name}.json`)) as [string, string, string]
+  await writeFile(empty, '')
+  await writeFile(cut, '{"document":{"backups":[]')
+  await writeFile(other, 'kind: List\n')
   for (const [args, says] of [
     [['--import', join(bench.folder, 'nowhere')], /nowhere cannot be read/],
+    [['--import', empty], /empty\.json is empty/],
+    [['--import', cut], /cut\.json ends in the middle: it was cut/],
+    [['--import', other], /other\.json is no region file/],
     [['--import', region, '--no-wait'], /--import and --no-wait cannot be combined/],
-    [['--old-cluster-is-gone'], /--old-cluster-is-gone is for --import/],
+    [['--old-cluster-is-gone'], /: --old-cluster-is-gone is for --import/],
     [['--import', region, '--host', 'edge-1'], /--host takes OLD=NEW, not edge-1/],
     [['--import', region, '--host', 'edge-1=a b'], /--host takes OLD=NEW/],
   ] as const) {
