@@ -98,7 +98,9 @@ async function prepare(parts: DecisionParts, asked: AskedImport): Promise<AskedI
   const standing = await readStandingRegion(parts.cluster)
   const hosts = new Map(Object.entries(asked.query.hosts ?? {}))
   const scene = importSceneOf(parts, standing.volumes)
-  const deletions = file.document.retained.map((each) => deletionHere({ ...each, secrets: file.secrets?.retained[each.id] }, hosts))
+  const deletions = file.document.retained.map((each) =>
+    deletionHere({ ...each, secrets: file.secrets?.retained[each.id] }, hosts, scene.site),
+  )
   const alone = await judgeAll(file, scene, hosts)
   const sameData = sameDataIn(alone, deletions)
   const judged = withoutSameData(alone, sameData)

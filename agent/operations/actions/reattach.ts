@@ -1,9 +1,10 @@
 import * as z from 'zod'
-import type { BodyFault } from '../../../shared/errors.ts'
+import { storageClassesOf } from '../../region/status.ts'
 import { packJson } from '../../region-file/import/pieces.ts'
 import { type ImportedDatabase, judge } from '../../region-file/import/verdict.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
-import { quotaExceeded } from '../../resources/database-usage.ts'
+import { refusals } from '../../resources/database-rules.ts'
+import { countsOf, createdAnew, withinRules } from '../../resources/foreign-database.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { sumOfRetained } from '../../resources/retained-keeping.ts'
@@ -14,7 +15,7 @@ import { retainedOf } from '../deciding/retained.ts'
 import { importSceneOf } from '../deciding/standing-region.ts'
 import { readVolumes } from '../deciding/standing-volumes.ts'
 import { maxPieceBytes } from '../request-secret.ts'
-import { advanceReattach, createdAnew, leaveReattach, reserveStep } from '../work/reattached-database.ts'
+import { advanceReattach, leaveReattach, reserveStep } from '../work/reattached-database.ts'
 import { type Action, type Asked, databaseRequest } from './action.ts'
 
 /** Makes a database again with the volumes that it had in another cluster. An import asks for it. */
@@ -42,7 +43,8 @@ type AskedReattach = Asked<DatabaseTarget, Record<string, never>, Record<string,
 const noHosts: ReadonlyMap<string, string> = new Map()
 
 async function prepare(parts: DecisionParts, asked: AskedReattach): Promise<AskedReattach> {
-  const { cratedb, volumes } = entryOf(asked)
+  const { cratedb: given, volumes } = entryOf(asked)
+  const cratedb = given && withinRules(given, asked.target, parts.config).cratedb
   const names = volumes.map(({ metadata }) => metadata.name)
   const pieces = [await packJson({ cratedb, volumes }, maxPieceBytes)]
   return { ...asked, standing: { volumes: await readVolumes(parts.cluster, names), makesVolumes: true, verdicts: [], pieces } }
@@ -98,9 +100,8 @@ function decideForeign(parts: DecisionParts, entry: ImportedDatabase): Proposed 
   const { project, body, cratedb } = entry
   const target: DatabaseTarget = { kind: 'database', project, database: body.id }
   const wanted = { ...body, suspended: false }
-  const faults = quotaFaults(parts, target, wanted, recordOf(parts, entry))
-  if (faults.length > 0) throw refusal('quota-exceeded', faults)
-  const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, body)
+  refuseForeign(parts, target, wanted, recordOf(parts, entry))
+  const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, countsOf(body))
   const plan = [{ name: 'create', consequences: ['Makes the CrateDB as another tool had made it.'], objects: [object] }]
   return { wanted, timeoutSeconds: seconds(parts.config.timeouts.create), plan }
 }
@@ -113,16 +114,25 @@ function recordOf({ caches }: DecisionParts, { project, body, volumes }: Importe
   return [...caches.retained.values()].find(isIts)?.metadata.name
 }
 
-function quotaFaults(
-  parts: DecisionParts,
-  { project: id }: DatabaseTarget,
-  wanted: StoredDatabaseSpec,
-  takesBack: string | undefined,
-): BodyFault[] {
-  const { accepted, heapDumpVolume } = parts
-  const project = accepted.project(id)?.spec
-  if (project?.quota === undefined) return []
-  const siblings = accepted.databases(id).map(({ spec }) => spec)
-  const retained = sumOfRetained(retainedOf(id, parts, takesBack))
-  return quotaExceeded({ wanted, current: undefined, project, siblings, retained, heapDumpVolume: heapDumpVolume() })
+/** By the rules for a new database, except that another tool may have made several groups. @throws Problem of the most severe type */
+function refuseForeign(parts: DecisionParts, target: DatabaseTarget, wanted: StoredDatabaseSpec, takesBack: string | undefined): void {
+  const { accepted, caches, config, heapDumpVolume } = parts
+  const project = accepted.project(target.project)?.spec
+  if (project === undefined) return
+  const found = refusals({
+    ...{ target, wanted, current: undefined, project },
+    storageClasses: storageClassesOf(caches.storageClasses.values()),
+    siblings: project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec),
+    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts, takesBack)),
+    heapDumpVolume: heapDumpVolume(),
+    allowedKeys: config.allowedKeys,
+    endpoints: config.endpoints,
+  })
+  const all = found.map(({ type, faults }) => ({ type, faults: faults.filter(({ path }) => path !== '/otherGroups') }))
+  const [gravest] = all.filter(({ faults }) => faults.length > 0)
+  if (gravest)
+    throw refusal(
+      gravest.type,
+      all.flatMap(({ faults }) => faults),
+    )
 }

@@ -54,6 +54,7 @@ export function importSceneOf({ accepted, caches, config }: DecisionParts, volum
     nodes: [...caches.nodes.values()],
     storageClass: (name) => caches.storageClasses.get(name),
     hostFolders: config.hostFolders,
+    site: config,
   }
 }
 

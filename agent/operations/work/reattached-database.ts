@@ -5,8 +5,8 @@ import type { ExportedDatabase } from '../../region-file/schema.ts'
 import { claimGroups, claimsOfGroup, groupNames } from '../../resources/data-claims.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { secretObject, toBase64 } from '../../resources/database-secrets.ts'
+import { countsOf, createdAnew } from '../../resources/foreign-database.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
-import { lastingAnnotations } from '../../resources/retained-record.ts'
 import type { VolumeManifest } from '../../resources/volume-manifest.ts'
 import { handleOf } from '../../resources/volume-source.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
@@ -79,24 +79,10 @@ async function createForeign(context: Context, cratedb: NonNullable<ExportedData
   const current = await readCrateDB(context)
   if (current?.metadata.deletionTimestamp) return { next: 'wait', message: 'The database of this name is still being deleted.' }
   if (current) return advanceSteps(context, current, [])
-  const object = createdAnew(target, cratedb, operation.spec.wanted as StoredDatabaseSpec)
+  const object = createdAnew(target, cratedb, countsOf(operation.spec.wanted as StoredDatabaseSpec))
   const secrets = await missingSecrets(context, object)
   const create: Step = { name: 'create', consequences: [], objects: [...secrets, object] }
   return advanceSteps(context, undefined, [create])
-}
-
-/** The CrateDB of another tool, with running nodes, and without a restore, which would begin again. */
-export function createdAnew(
-  { project, database }: DatabaseTarget,
-  { labels, annotations, spec }: NonNullable<ExportedDatabase['cratedb']>,
-  wanted: StoredDatabaseSpec,
-): KubernetesObject {
-  const made = structuredClone(spec) as KubernetesObject['spec']
-  delete made.cluster?.restoreSnapshot
-  const counts = [wanted.nodes.count, ...(wanted.otherGroups ?? []).map(({ count }) => count)]
-  for (const [index, group] of (made.nodes?.data ?? []).entries()) if (group.replicas === 0) group.replicas = counts[index] ?? 1
-  const metadata = { name: database, namespace: namespaceOf(project), labels, annotations: lastingAnnotations(annotations) }
-  return { apiVersion: 'cloud.crate.io/v1', kind: 'CrateDB', metadata, spec: made }
 }
 
 /** Secrets that the CrateDB refers to and nobody has any more, with values of chance: the operator needs them to be there. */

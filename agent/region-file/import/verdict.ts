@@ -1,7 +1,8 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.ts'
 import { type ClaimGroup, claimGroups, claimsOfGroup, groupNames } from '../../resources/data-claims.ts'
-import { secretsNeeded } from '../../resources/database.ts'
+import { groupsOf, secretsNeeded } from '../../resources/database.ts'
+import { type SiteRules, stateOf, withinRules } from '../../resources/foreign-database.ts'
 import { volumeAnnotation } from '../../resources/kept-volume.ts'
 import type { Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
@@ -26,6 +27,7 @@ export const obstacleCodes = [
   'volume-too-small',
   'volume-refused',
   'secrets-missing',
+  'not-allowed',
 ] as const
 export type ImportObstacle = { code: (typeof obstacleCodes)[number]; message: string }
 
@@ -64,6 +66,7 @@ export type ImportScene = {
   nodes: readonly KubernetesObject[]
   storageClass(name: string): KubernetesObject | undefined
   hostFolders: readonly string[]
+  site: SiteRules
 }
 
 /** A database of a region file, with its secrets if somebody has opened them. */
@@ -76,7 +79,8 @@ export type ImportedDeletion = ExportedDeletion & { secrets?: Readonly<Record<st
 export type Judged = { verdict: DatabaseVerdict; entry: ImportedDatabase }
 
 /** Judges a database of a region file. Pure. @param hosts the name of a host here, by its name in the file */
-export function judge(exported: ImportedDatabase, scene: ImportScene, hosts: ReadonlyMap<string, string>): Judged {
+export function judge(given: ImportedDatabase, scene: ImportScene, hosts: ReadonlyMap<string, string>): Judged {
+  const { exported, notes, faults } = asRequested(given, scene.site)
   const { project, cratedb } = exported
   const { id } = exported.body
   const volumes = exported.volumes.map((volume) => madeHere(volume, { project, id }, hosts))
@@ -101,22 +105,37 @@ export function judge(exported: ImportedDatabase, scene: ImportScene, hosts: Rea
     ...missingClasses(groups, exported, scene),
     ...volumes.flatMap((volume) => obstaclesOf(volume, `${project}/${id}`, scene)),
     ...secretsMissing(exported),
+    ...faults.map((message): ImportObstacle => ({ code: 'not-allowed', message })),
   ]
   if (obstacles.length > 0) return { verdict: tell('refused', obstacles), entry }
   const found = volumes.some(({ metadata }) => scene.volume(metadata.name) !== undefined)
-  return { verdict: tell(found ? 'volumes-found' : 'ready', [], [...sized.notes, ...notesOf(exported)]), entry: sized.entry }
+  return { verdict: tell(found ? 'volumes-found' : 'ready', [], [...sized.notes, ...notesOf(exported), ...notes]), entry: sized.entry }
+}
+
+/** A database within the rules of the site. One of another tool is what its CrateDB says, and not what stands beside that in the file. */
+function asRequested(given: ImportedDatabase, site: SiteRules): { exported: ImportedDatabase; notes: string[]; faults: string[] } {
+  const { project, body, cratedb: foreign } = given
+  if (!foreign) return { exported: given, notes: [], faults: [] }
+  const target = { kind: 'database' as const, project, database: body.id }
+  const { cratedb, notes, faults } = withinRules(foreign, target, site)
+  return { exported: { ...given, cratedb, body: { ...stateOf(target, cratedb, body), suspended: body.suspended } }, notes, faults }
 }
 
 /** A deleted database as it is kept here: its volumes have the names of hosts here, and the labels by which they are known. */
-export function deletionHere(deletion: ImportedDeletion, hosts: ReadonlyMap<string, string>): ImportedDeletion {
-  const { project, database } = deletion.record
-  return { ...deletion, volumes: deletion.volumes.map((volume) => madeHere(volume, { project, id: database }, hosts)) }
+export function deletionHere(deletion: ImportedDeletion, hosts: ReadonlyMap<string, string>, site: SiteRules): ImportedDeletion {
+  const { project, database, cratedb } = deletion.record
+  const within = cratedb && withinRules(cratedb, { kind: 'database', project, database }, site)
+  const record = { ...deletion.record, ...(within && { cratedb: within.cratedb }) }
+  return { ...deletion, record, volumes: deletion.volumes.map((volume) => madeHere(volume, { project, id: database }, hosts)) }
 }
 
 /** Why volumes of a deleted database cannot be made. On which host they are matters once somebody has the database back. */
 export function deletionObstacles({ record, volumes }: ImportedDeletion, scene: ImportScene): ImportObstacle[] {
-  const owner = `${record.project}/${record.database}`
-  return volumes.flatMap((volume): ImportObstacle[] => {
+  const { project, database, cratedb } = record
+  const owner = `${project}/${database}`
+  const faults = cratedb ? withinRules(cratedb, { kind: 'database', project, database }, scene.site).faults : []
+  const notAllowed = faults.map((message): ImportObstacle => ({ code: 'not-allowed', message }))
+  const ofVolumes = volumes.flatMap((volume): ImportObstacle[] => {
     const { metadata, spec } = volume
     const data = dataOf({ spec })
     const standing = scene.volume(metadata.name)
@@ -127,6 +146,7 @@ export function deletionObstacles({ record, volumes }: ImportedDeletion, scene: 
     if (!holder) return refusedVolume(volume, scene)
     return [{ code: 'handle-taken', message: `the data of volume ${metadata.name} (${told(data)}) is that of volume ${holder.name} here` }]
   })
+  return [...notAllowed, ...ofVolumes]
 }
 
 /**
@@ -166,9 +186,8 @@ function missingVolumes(id: string, groups: ClaimGroup[], volumes: VolumeManifes
   return [{ code: 'volumes-missing', message }]
 }
 
-function missingClasses(groups: ClaimGroup[], { body, cratedb }: ExportedDatabase, scene: ImportScene): ImportObstacle[] {
-  if (cratedb) return []
-  const all = [body.nodes, ...(body.master ? [body.master] : [])].map(({ disk }) => disk.storageClass)
+function missingClasses(groups: ClaimGroup[], { body }: ExportedDatabase, scene: ImportScene): ImportObstacle[] {
+  const all = groupsOf(body).map(({ disk }) => disk.storageClass)
   const missing = [...new Set(all)].filter((name) => scene.storageClass(name) === undefined)
   return groups.length === 0 ? [] : missing.map((name) => ({ code: 'class-missing', message: `there is no storage class ${name}` }))
 }

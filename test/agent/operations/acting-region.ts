@@ -213,7 +213,7 @@ const decidingConfig = {
       backup: minutes(1440),
     },
   },
-  metadata: { labels: [], annotations: [] },
+  metadata: { labels: ['team', 'example.org/'], annotations: ['example.org/'] },
   recovery: { import: { hostFolders: ['/srv/volumes'] } },
 }
 

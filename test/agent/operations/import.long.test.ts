@@ -428,6 +428,23 @@ test('a quota without room refuses a database, and says so', async () => {
   assert.match(done.body.result.import.failures[0].message, /databases/)
 })
 
+test('a database of another tool counts against the quota as its CrateDB says', async () => {
+  await succeeds(scene, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { databases: 30, cpu: 40 } })
+  const written = await fileWith(['bore'], (spec, node) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-bore-${node}`
+  })
+  const content = contentOf(written)
+  const [entry] = content.databases
+  assert.ok(entry)
+  const large = { ...entry.body, nodes: { ...entry.body.nodes, cpu: 32 } }
+  const { spec } = desiredCrateDB({ kind: 'database', project: 'harbour', database: 'bore' }, large, { imageRegistry: 'crate' })
+  const databases = [{ ...entry, cratedb: { labels: {}, annotations: {}, spec } }]
+  const done = await importing(await writeRegionFile({ ...content, databases }), 'oldClusterIsGone=true&olderFile=true')
+  const [failure] = done.body.result.import.failures
+  assert.equal(failure.reason, 'quota-exceeded', done.text)
+  assert.match(failure.message, /64/)
+})
+
 test('a deleted database of a file takes no record away from another project', async () => {
   const content = contentOf(file)
   const [tide] = content.databases

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { packItems, unpackItems } from '../../../../agent/region-file/import/pieces.ts'
 import { type ImportOptions, importPlan, judgeAll, type RegionFacts, shownPlan } from '../../../../agent/region-file/import/plan.ts'
 import { sameDataIn, withoutSameData } from '../../../../agent/region-file/import/same-data.ts'
-import { type ImportScene, judge, type StandingVolume } from '../../../../agent/region-file/import/verdict.ts'
+import { deletionHere, type ImportScene, judge, type StandingVolume } from '../../../../agent/region-file/import/verdict.ts'
 import type { ExportedDatabase } from '../../../../agent/region-file/schema.ts'
+import { desiredCrateDB } from '../../../../agent/resources/cratedb.ts'
 import { dataOf } from '../../../../agent/resources/volume-source.ts'
 import type { KubernetesObject } from '../../../../shared/kubernetes/objects.ts'
 import { exportedDatabase, regionContent } from '../region-sample.ts'
@@ -37,6 +38,7 @@ function scene({ volumes = [], ...given }: Partial<ImportScene> & { volumes?: St
     nodes: [node('quay-1')],
     storageClass: (name) => (name === 'crate-premium' ? premium : undefined),
     hostFolders: ['/srv/volumes'],
+    site: { imageRegistry: 'registry.example/crate', allowedKeys: { labels: ['example.org/'], annotations: [] } },
     ...given,
   }
 }
@@ -82,6 +84,64 @@ test('a database is ready whose volumes the cluster lacks, and found whose volum
 test('a database is unchanged that stands with the same volumes', () => {
   const volumes = standing(sample, { phase: 'Bound', attachedTo: 'quay-1' })
   assert.equal(verdictOf(sample, scene({ volumes, database: () => ({ stands: true, operation: undefined }) })).verdict, 'unchanged')
+})
+
+/** A CrateDB that another tool made. */
+function foreign(change: (spec: KubernetesObject['spec']) => void = () => {}): ExportedDatabase {
+  const target = { kind: 'database' as const, project: 'harbour', database: 'tidal-gauge' }
+  const { spec } = desiredCrateDB(target, sample.body, { imageRegistry: 'registry.example/crate' })
+  const made = structuredClone(spec)
+  made.nodes.data[0].nodepool = 'shared'
+  made.nodes.data[0].labels = { 'example.org/rack': 'quay' }
+  change(made)
+  return { ...structuredClone(sample), cratedb: { labels: { 'example.org/unit': 'tides' }, annotations: { by: 'hand' }, spec: made } }
+}
+
+test('a database of another tool gets nothing that a request could not ask for', () => {
+  const given = foreign((spec) => {
+    spec.cluster.imageRegistry = 'mallory.example/crate'
+    spec.cluster.service = { annotations: { 'service.beta.kubernetes.io/aws-load-balancer-internal': 'false' } }
+    spec.grandCentral = { backendEnabled: true, backendImage: 'mallory.example/console' }
+    spec.nodes.data[0].annotations = { 'sidecar.istio.io/inject': 'true' }
+    spec.nodes.data[0].labels = { 'example.org/rack': 'quay', 'policies.example/exempt': 'true' }
+  })
+  Object.assign(given.cratedb?.labels ?? {}, { 'skerry.dev/project': 'pier' })
+  const { verdict, entry } = judge(given, scene(), hosts)
+  assert.equal(verdict.verdict, 'ready', JSON.stringify(verdict.obstacles))
+  assert.deepEqual(verdict.notes, [
+    'Its image comes from registry.example/crate as of all databases, and no longer from mallory.example/crate.',
+    'The annotations of its Service are left out: they instruct the load balancer of the site.',
+    'It has no console of CrateDB Cloud (grandCentral) afterwards.',
+    'Its nodes have a host each, and none of a pool of hosts (nodepool).',
+    'These labels are left out, which this region does not allow: policies.example/exempt.',
+    'These annotations are left out, which this region does not allow: sidecar.istio.io/inject.',
+    'These labels are left out, which this region does not allow: skerry.dev/project.',
+  ])
+  const plain = foreign((spec) => {
+    delete spec.nodes.data[0].nodepool
+    spec.nodes.data[0].annotations = {}
+    spec.cluster.service = {}
+  })
+  assert.deepEqual(entry.cratedb, plain.cratedb)
+  assert.deepEqual(judge(entry, scene(), hosts).verdict.notes, [])
+})
+
+test('a database of another tool is as large as its CrateDB says, whatever the file says beside it', () => {
+  const given = foreign((spec) => {
+    spec.nodes.data[0].resources.limits = { cpu: 64, memory: '256Gi' }
+  })
+  const { body } = judge(given, scene(), hosts).entry
+  assert.deepEqual([body.nodes.cpu, body.nodes.memory, body.nodes.count], [64, '256Gi', 3])
+})
+
+test('a deleted database of the file comes back within the rules of the site, too', () => {
+  const { body, cratedb, volumes } = foreign((spec) => {
+    spec.cluster.imageRegistry = 'mallory.example/crate'
+  })
+  const record = { project: 'harbour', database: body.id, cratedb } as never
+  const { site } = scene()
+  const here = deletionHere({ id: 'tidal-gauge.0f3a9c1e', record, volumes }, hosts, site)
+  assert.match(JSON.stringify(here.record.cratedb), /"imageRegistry":"registry.example\/crate"/)
 })
 
 test('whoever makes a volume of a region file again knows it as that of the database', () => {
@@ -197,6 +257,22 @@ const refused: { name: string; entry?: ExportedDatabase; in?: ImportScene; code:
     entry: { ...sample, volumes: sample.volumes.slice(1) },
     code: 'volumes-missing',
     says: /2 of its 3 volumes, and not that of data0-crate-data-hot-tidal-gauge-0/,
+  },
+  {
+    name: 'another tool gave it a setting that no request may give',
+    entry: foreign((spec) => {
+      spec.nodes.data[0].settings = { 'auth.trust.http_default_user': 'crate' }
+    }),
+    code: 'not-allowed',
+    says: /its setting auth.trust.http_default_user/,
+  },
+  {
+    name: 'another tool made it with a storage class that is missing',
+    entry: foreign((spec) => {
+      spec.nodes.data[0].resources.disk.storageClass = 'of-the-former-cluster'
+    }),
+    code: 'class-missing',
+    says: /of-the-former-cluster/,
   },
   { name: 'it needs a keystore', entry: { ...sample, body: { ...sample.body, ssl: {} } }, code: 'secrets-missing', says: /keystore/ },
   {
