@@ -113,8 +113,21 @@ export function withBasePath(
 
 /** Whether snapshots that were taken before are found by the later settings. */
 export function isSamePlace({ s3: one }: StoredSnapshots, { s3: other }: StoredSnapshots): boolean {
-  return one.bucket === other.bucket && one.basePath === other.basePath && one.endpointUrl === other.endpointUrl
+  return one.bucket === other.bucket && one.basePath === other.basePath && storeOf(one) === storeOf(other)
 }
+
+/** A store by its host and port, however its address is written. The name of a bucket is one bucket at all endpoints of Amazon. */
+function storeOf({ endpointUrl, bucket }: StoredSnapshots['s3']): string {
+  if (endpointUrl === undefined) return amazon
+  const url = URL.parse(endpointUrl)
+  // An absolute name is the same one, and so is that of the bucket.
+  const host = (url?.hostname ?? endpointUrl).replace(/\.$/, '')
+  const store = host.startsWith(`${bucket.toLowerCase()}.`) ? host.slice(bucket.length + 1) : host
+  return isOfAmazon.test(store) ? amazon : `${store}:${url?.port}`
+}
+
+const amazon = 'amazonaws.com'
+const isOfAmazon = /(^|\.)amazonaws\.com(\.cn)?$/
 
 /** The release since which CrateDB can be told to have the bucket in the path. */
 const pathStyleSince = '5.7.0'

@@ -16,6 +16,7 @@ import {
   workingOn,
 } from '../deciding/deleted-database.ts'
 import { leavingProblem, projectAround } from '../deciding/present.ts'
+import { sharedFolder } from '../deciding/snapshot-folder.ts'
 import { isDone, observedOf, type Progress, type WorkContext } from '../work/context.ts'
 import { advanceSteps, readCrateDB } from '../work/database-steps.ts'
 import { claimsAreTheirs, giveUpVolumes, reserveVolumes } from '../work/reattach.ts'
@@ -75,7 +76,9 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { startsEmpty
       ? [`there is a database ${target.database} in project ${target.project}: a deleted one comes back under its own name`]
       : []),
   ].map((message) => ({ path: '', message }))
-  const faults = [...standing, ...plan.faults, ...(plan.faults.length > 0 ? [] : surroundingFaults(parts, plan, evidence))]
+  // Whoever set up another database to restore its snapshots into may have given that one its folder.
+  const taken = sharedFolder(target, readDatabase(plan.cratedb), undefined, parts).map(() => ({ path: '', message: folderTaken }))
+  const faults = [...standing, ...taken, ...plan.faults, ...(plan.faults.length > 0 ? [] : surroundingFaults(parts, plan, evidence))]
   const quota = faults.length > 0 && plan.used.length === 0 ? [] : quotaFaults(parts, target, plan, evidence)
   if (faults.length > 0) throw refusal('wrong-state', [...faults, ...quota])
   if (quota.length > 0) throw refusal('quota-exceeded', quota)
@@ -86,6 +89,9 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { startsEmpty
     plan: stepsOf(plan, evidence),
   }
 }
+
+const folderTaken =
+  'another database of this region has its snapshots in the folder of this one, and each needs its own; give that one another "snapshots.s3.basePath" first'
 
 function stepsOf({ cratedb, used, unused, notes }: Undeletion, { record, secrets }: UndeleteEvidence): Step[] {
   const nodes = readDatabase(cratedb)

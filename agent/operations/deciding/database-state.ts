@@ -69,7 +69,7 @@ export function decideState(
   const ownFaults = [
     ...ownRules(given.spec, target, present),
     ...adoptedRules(given, present, secrets.changed),
-    ...sharedFolder(target, wanted, present?.spec, parts.caches.databases.values()),
+    ...sharedFolder(target, wanted, present?.spec, parts),
     ...certainFaults(findings, (field) => `/snapshots/s3${field === undefined ? '' : `/${field}`}`),
   ]
   refuse(parts, wanted, { target, present, project: project.spec, secrets, ownFaults, takesBack: given.takesBack })

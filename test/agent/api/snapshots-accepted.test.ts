@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
+import { smallDatabase } from '../operations/acting-region.ts'
 import { namespace, type QuietRegion, startQuietRegion, storageClasses } from './region.ts'
 
 /* Skerry's own backups as members of a database: what a request for them is answered. */
@@ -81,6 +82,21 @@ test('the folder of another database is refused: two writers destroy what is in 
   assert.deepEqual(refused.body.faults, [
     { path: '/snapshots/s3/basePath', message: 'is the folder of another database of this region; each needs its own' },
   ])
+})
+
+test('so is one that was only asked for, and one whose store is written in another way', async () => {
+  const asked = await region.call('PUT', `${databases}/wanted`, {
+    body: { ...smallDatabase({ id: 'wanted' }), snapshots: { s3: { ...s3, basePath: 'y/z', ...keys } } },
+  })
+  assert.equal(asked.status, 202, asked.text)
+  for (const place of [
+    { ...s3, basePath: 'y/z' },
+    { ...s3, basePath: 'x/y', endpointUrl: 'https://S3.harbour.example:443/' },
+  ]) {
+    const refused = await patch('plain', { s3: { ...place, ...keys } })
+    assert.equal(refused.status, 422, refused.text)
+    assert.equal(refused.body.faults[0].path, '/snapshots/s3/basePath')
+  }
 })
 
 test('a plan shows what becomes of them, and the keys only as masked', async () => {

@@ -56,6 +56,38 @@ test('every reason against it is told at once, and nothing is touched', async ()
   assert.notEqual(spec.claimRef.uid, undefined)
 })
 
+test('backups come back with their keys and their schedule, unless another database writes to their folder', async () => {
+  const keys = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'a-secret-key' }
+  const snapshots = (basePath: string) => ({
+    snapshots: { s3: { bucket: 'harbour-snapshots', basePath, ...keys }, schedule: '30 3 * * *' },
+  })
+  const patch = async (id: string, body: object) => {
+    const headers = { prefer: 'wait=60' }
+    const { body: operation } = await scene.call('PATCH', `/v1/projects/harbour/databases/${id}`, { body, headers })
+    assert.equal(operation.phase, 'Succeeded', JSON.stringify(operation))
+  }
+  const keysOf = () =>
+    scene.region.admin.request<KubernetesObject>({ method: 'GET', path: pathOf(kinds.Secret, 'project-harbour', 'snapshots-neap') })
+  await scene.put('neap')
+  await patch('neap', snapshots('x/neap'))
+  const before = (await scene.call('GET', '/v1/projects/harbour/databases/neap')).body.snapshots
+  const { data } = await keysOf()
+  await scene.remove('neap')
+  const deleted = (await scene.deleted()).find(({ id }: { id: string }) => id.startsWith('neap.'))
+
+  await scene.put('other')
+  await patch('other', snapshots('x/neap'))
+  const refused = await scene.call('POST', `/v1/projects/harbour/deleted-databases/${deleted.id}/actions/undelete`)
+  assert.equal(refused.status, 409, refused.text)
+  assert.match(refused.text, /another database of this region has its snapshots in the folder of this one/)
+  await patch('other', { snapshots: null })
+
+  assert.equal((await scene.undelete(deleted.id)).phase, 'Succeeded')
+  assert.deepEqual((await scene.call('GET', '/v1/projects/harbour/databases/neap')).body.snapshots, before)
+  assert.deepEqual((await keysOf()).data, data)
+  await scene.remove('other', '?retainVolumes=false')
+})
+
 test('a node whose volume is gone starts with an empty one where that is asked for', async () => {
   await scene.put('spring', { nodes: 2 })
   await scene.remove('spring')

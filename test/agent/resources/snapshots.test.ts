@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type StoredSnapshots, storeAddress, withBasePath } from '../../../agent/resources/snapshots.ts'
+import { isSamePlace, type StoredSnapshots, storeAddress, withBasePath } from '../../../agent/resources/snapshots.ts'
 
 const at = { region: 'eu-north', project: 'harbour', database: 'tidal-gauge' }
 const own = (basePath?: string): StoredSnapshots => ({ s3: { bucket: 'b', ...(basePath !== undefined && { basePath }) }, keep: 7 })
@@ -59,5 +59,34 @@ for (const { name, s3, version, is } of addresses) {
   test(`CrateDB addresses ${name}`, () => {
     const address = storeAddress({ bucket: 'b', ...s3 }, version)
     assert.deepEqual(Object.fromEntries(Object.keys(is).map((key) => [key, address[key as keyof typeof address]])), is)
+  })
+}
+
+const places: { one: Partial<StoredSnapshots['s3']>; other: Partial<StoredSnapshots['s3']>; same: boolean }[] = [
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'https://S3.Harbour.example/' }, same: true },
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'https://s3.harbour.example:443' }, same: true },
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'https://s3.harbour.example.' }, same: true },
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'http://s3.harbour.example' }, same: true },
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'https://b.s3.harbour.example' }, same: true },
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'https://s3.harbour.example:9000' }, same: false },
+  { one: { endpointUrl: 'https://s3.harbour.example' }, other: { endpointUrl: 'https://s4.harbour.example' }, same: false },
+  { one: {}, other: { endpointUrl: 'https://s3.eu-north-1.amazonaws.com' }, same: true },
+  {
+    one: { endpointUrl: 'https://s3.amazonaws.com' },
+    other: { endpointUrl: 'https://s3-eu-north-1.amazonaws.com', region: 'x' },
+    same: true,
+  },
+  { one: {}, other: { endpointUrl: 'https://s3.eu-north-1.amazonaws.com.example' }, same: false },
+  { one: {}, other: { bucket: 'c' }, same: false },
+  { one: {}, other: { basePath: 'x/z' }, same: false },
+]
+for (const { one, other, same } of places) {
+  test(`${JSON.stringify(one)} and ${JSON.stringify(other)} are ${same ? 'one place' : 'two places'}`, () => {
+    const [first, second] = [one, other].map((each) => ({ s3: { bucket: 'b', basePath: 'x/y', ...each }, keep: 7 })) as [
+      StoredSnapshots,
+      StoredSnapshots,
+    ]
+    assert.equal(isSamePlace(first, second), same)
+    assert.equal(isSamePlace(second, first), same)
   })
 }
