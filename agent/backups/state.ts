@@ -20,6 +20,10 @@ const schema = z.looseObject({
       lastFailure: z.object({ at: moment, operation: z.string(), reason: z.string(), message: z.string() }).optional(),
     })
     .optional(),
+  /** The folder that the last success went into, and the newest snapshot of Skerry that was in it before the first one. */
+  folder: z
+    .object({ bucket: z.string(), basePath: z.string().optional(), endpointUrl: z.string().optional(), former: z.string().optional() })
+    .optional(),
   /** The Secret with whose keys the repository was created: its uid and version. */
   repository: z.string().optional(),
 })

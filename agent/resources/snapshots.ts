@@ -111,13 +111,15 @@ export function withBasePath(
   return { ...wanted, s3: { ...wanted.s3, basePath } }
 }
 
+type Placed = { s3: Pick<StoredSnapshots['s3'], 'bucket' | 'basePath' | 'endpointUrl'> }
+
 /** Whether snapshots that were taken before are found by the later settings. */
-export function isSamePlace({ s3: one }: StoredSnapshots, { s3: other }: StoredSnapshots): boolean {
+export function isSamePlace({ s3: one }: Placed, { s3: other }: Placed): boolean {
   return one.bucket === other.bucket && one.basePath === other.basePath && storeOf(one) === storeOf(other)
 }
 
 /** A store by its host and port, however its address is written. The name of a bucket is one bucket at all endpoints of Amazon. */
-function storeOf({ endpointUrl, bucket }: StoredSnapshots['s3']): string {
+function storeOf({ endpointUrl, bucket }: Placed['s3']): string {
   if (endpointUrl === undefined) return amazon
   const url = URL.parse(endpointUrl)
   // An absolute name is the same one, and so is that of the bucket.

@@ -18,12 +18,12 @@ import {
 import { DatabaseRefusal } from '../../region/sql.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
-import { type StoredSnapshots, snapshotSecretName } from '../../resources/snapshots.ts'
+import { isSamePlace, type StoredSnapshots, snapshotSecretName } from '../../resources/snapshots.ts'
 import { recordBackupState } from './backup-state.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
 import { busy, isBusy, readCrateDB } from './database-steps.ts'
 import { ensureRepository } from './own-repository.ts'
-import { dropOne } from './retention.ts'
+import { dropOne, folderOf } from './retention.ts'
 
 /** What the current step remembers. */
 type BackupNote = {
@@ -133,7 +133,7 @@ async function chooseName({ context }: Backup): Promise<Progress> {
 }
 
 async function advanceSnapshot(backup: Backup): Promise<Progress> {
-  const { context, current, note } = backup
+  const { context, current, snapshots, note } = backup
   const { snapshot } = note
   if (snapshot === undefined) return chooseName(backup)
   const [found] = await listSnapshots(context.sql, context.target, { repository: repositoryName, name: snapshot })
@@ -143,10 +143,12 @@ async function advanceSnapshot(backup: Backup): Promise<Progress> {
   if (found.state === 'FAILED' && found.started === undefined) return silence(context, undefined)
   if (found.state !== 'SUCCESS') return fail(context, verdictOn(found))
   const { startedAt, at } = timesOf(context, found)
+  const folder = await folderOf(context, snapshots, readBackupState(current), snapshot)
   const waiting = await recordBackupState(context, current, {
     ...scheduleOf(backup),
     lastSuccess: { at, startedAt, snapshot },
     failures: 0,
+    folder,
     repository: String(context.operation.status?.result?.repository),
   })
   if (waiting) return waiting
@@ -221,12 +223,17 @@ function verdictOn({ name, state, failures, reason, totalShards }: Snapshot): No
   }
 }
 
-async function advanceRetention({ context, snapshots, note }: Backup): Promise<Progress> {
+const done = { next: 'done', left: 'Old snapshots stay: another place was set meanwhile.' } as const
+
+async function advanceRetention({ context, current, snapshots, note }: Backup): Promise<Progress> {
   if ((note.silent ?? 0) > 0 && isOutOfPatience('retention', note)) {
     await context.finish('Old ones could not be dropped, since the database did not answer; the next backup drops them.')
     return { next: 'again' }
   }
-  const outcome = await dropOne(context, snapshots.keep)
+  const { folder } = readBackupState(current)
+  // Another place was set meanwhile, whose first success is yet to come.
+  const isKnown = folder === undefined || isSamePlace(snapshots, { s3: folder })
+  const outcome = isKnown ? await dropOne(context, { keep: snapshots.keep, former: folder?.former }) : done
   if (outcome.next !== 'done') return outcome
   await context.finish(outcome.left)
   return { next: 'again' }

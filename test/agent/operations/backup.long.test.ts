@@ -162,6 +162,25 @@ test('the oldest beyond those that are kept are dropped, and those of others sta
   assert.ok(first !== undefined && first > 'skerry_2021')
 })
 
+test('what a folder had before stays: it may be all that is left of a former database of that name', async () => {
+  await backup()
+  await sent('PATCH', path, { snapshots: { s3: { basePath: 'former/gauge' }, keep: 1 } })
+  const known = bucket().folders.get('harbour-1/harbour/gauge')?.[0]
+  assert.ok(known)
+  const names = ['skerry_20200101000000', 'skerry_20200102000000']
+  bucket().folders.set(
+    'former/gauge',
+    names.map((name) => ({ ...known, name })),
+  )
+  const own: string[] = []
+  for (const _ of [1, 2]) {
+    own.push(String((await backup()).body.result.snapshot))
+    const present = bucket().folders.get('former/gauge') ?? []
+    assert.deepEqual(present.map(({ name }) => name).sort(), [...names, own.at(-1)])
+  }
+  await sent('PATCH', path, { snapshots: { s3: { basePath: 'harbour-1/harbour/gauge' }, keep: 2 } })
+})
+
 test('a changed place or key is a repository made anew, and its snapshots stay where they are', async () => {
   await backup()
   await sent('PATCH', path, { snapshots: { s3: { bucket: 'others' } } })

@@ -12,7 +12,7 @@ function snapshot(name: string, change: Partial<Snapshot> = {}): Snapshot {
 
 const good = [3, 1, 2].map((number) => snapshot(day(number)))
 
-const cases: { name: string; snapshots: Snapshot[]; keep: number; drops: string[] }[] = [
+const cases: { name: string; snapshots: Snapshot[]; keep: number; former?: string; drops: string[] }[] = [
   { name: 'nothing while there are not too many', snapshots: good, keep: 3, drops: [] },
   { name: 'the oldest first, whatever their order', snapshots: good, keep: 1, drops: [day(1), day(2)] },
   {
@@ -28,6 +28,8 @@ const cases: { name: string; snapshots: Snapshot[]; keep: number; drops: string[
     keep: 3,
     drops: [],
   },
+  { name: 'none that was in the folder before, which counts for nothing', snapshots: good, keep: 1, former: day(1), drops: [day(2)] },
+  { name: 'none of a former database, although there are too many', snapshots: good, keep: 1, former: day(2), drops: [] },
   {
     name: 'none of others, in the repository or elsewhere',
     snapshots: [...good, snapshot('nightly'), snapshot('skerry_1'), snapshot(day(1), { repository: 'system_backup' })],
@@ -35,5 +37,5 @@ const cases: { name: string; snapshots: Snapshot[]; keep: number; drops: string[
     drops: [],
   },
 ]
-for (const { name, snapshots, keep, drops } of cases)
-  test(`retention drops ${name}`, () => assert.deepEqual(superfluous(snapshots, keep), drops))
+for (const { name, snapshots, keep, former, drops } of cases)
+  test(`retention drops ${name}`, () => assert.deepEqual(superfluous(snapshots, { keep, former }), drops))
