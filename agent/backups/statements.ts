@@ -1,4 +1,5 @@
-import { DatabaseRefusal, type DatabaseSql, type SqlOptions, withoutSecrets } from '../region/sql.ts'
+import { withoutSecrets } from '../../shared/without-secrets.ts'
+import { DatabaseRefusal, type DatabaseSql, type SqlOptions } from '../region/sql.ts'
 import { type StoredSnapshots, storeAddress } from '../resources/snapshots.ts'
 
 /*

@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../../shared/without-secrets.ts'
 import type { Address } from './address.ts'
 import { type Refusal, refusalIn } from './answer.ts'
 import type { Answer } from './exchange.ts'
@@ -36,11 +37,15 @@ export function answerFault(answer: Answer, asked: Asked): BucketFault {
 }
 
 /** Some stores repeat the access key, and any may. The secret is never sent. */
-function withoutKey(fault: BucketFault, { accessKeyId }: BucketPlace): BucketFault {
-  const { code, message, action, cause, region } = fault
-  if (!`${message}${action}`.includes(accessKeyId)) return fault
-  const masked = (text: string) => text.replaceAll(accessKeyId, '…')
-  return new BucketFault(code, masked(message), { cause, action: masked(action), region })
+function withoutKey(fault: BucketFault, place: BucketPlace): BucketFault {
+  const { code, cause, region } = fault
+  const [message, action] = [masked(fault.message, place), masked(fault.action, place)]
+  return message === fault.message && action === fault.action ? fault : new BucketFault(code, message, { cause, action, region })
+}
+
+/** To be called before a text is cut too: half a key is not recognized. */
+function masked(text: string, { accessKeyId }: BucketPlace): string {
+  return withoutSecrets(text, [accessKeyId], '…')
 }
 
 /** Garage says `InvalidRequest`, Date is too old; and no HEAD says why. */
@@ -90,7 +95,7 @@ const wrongRegion: Rule = ({ code, message, refusal, answer: { status, headers }
   if (refusal?.endpoint === undefined || address.authority.endsWith(refusal.endpoint)) return undefined
   return new BucketFault(
     'WrongRegion',
-    `The bucket ${place.bucket} is at ${refusal.endpoint.slice(0, 200)}, not at ${address.authority} (${assumed}).`,
+    `The bucket ${place.bucket} is at ${masked(refusal.endpoint, place).slice(0, 200)}, not at ${address.authority} (${assumed}).`,
     {
       action: 'Set endpointUrl to that store, and region to its region.',
     },
@@ -169,11 +174,11 @@ const denied: Rule = ({ refusal, answer: { status, body }, intent, place }) => {
 
 const writeHttps = { action: 'Write https:// in endpointUrl.' }
 
-const redirected: Rule = ({ answer: { status, headers }, address: { authority, endpoint, host } }) => {
+const redirected: Rule = ({ answer: { status, headers }, address: { authority, endpoint, host }, place }) => {
   if (status < 300 || status > 399) return undefined
   const to = headers.location === undefined ? null : URL.parse(headers.location, endpoint.href)
   const isForTls = endpoint.protocol === 'http:' && to?.protocol === 'https:' && to.hostname === host
-  const message = `${authority} redirects${to === null ? '' : ` to ${to.origin}`} (${status}).`
+  const message = `${authority} redirects${to === null ? '' : ` to ${masked(to.origin, place).slice(0, 200)}`} (${status}).`
   return new BucketFault('Redirected', message, isForTls ? writeHttps : {})
 }
 
@@ -221,9 +226,10 @@ export function typeOf(contentType = ''): string {
 }
 
 /** What the store says. */
-function words({ refusal, answer: { status } }: Facts): string {
+function words({ refusal, answer: { status }, place }: Facts): string {
   if (refusal === undefined) return `status ${status}`
-  return `${refusal.code.slice(0, 60)} (${status}) ${refusal.message.slice(0, 200)}`.replace(/[.\s]+$/, '')
+  const [code, message] = [masked(refusal.code, place).slice(0, 60), masked(refusal.message, place).slice(0, 200)]
+  return `${code} (${status}) ${message}`.replace(/[.\s]+$/, '')
 }
 
 function iso(at: number): string {

@@ -6,6 +6,7 @@ import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
+import { withoutSecrets } from '../../shared/without-secrets.ts'
 import { namespaceOf } from '../resources/kind.ts'
 import type { Caches } from './caches.ts'
 
@@ -130,20 +131,4 @@ async function post(
 /** Whoever reads an answer may count on rows. What is in them is for the reader to judge. */
 function isTable(rows: unknown): boolean {
   return Array.isArray(rows) && rows.every(Array.isArray)
-}
-
-/**
- * A text of others without the secrets in it: as they are, and as a URL or the XML of a store has them. What CrateDB says of a repository repeats
- * what the store said, and stores repeat what they were sent.
- */
-export function withoutSecrets(text: string, secrets: readonly string[]): string {
-  const forms = secrets.flatMap((secret) => [secret, encodeURIComponent(secret), escapedForXml(secret)])
-  // The longest first: one secret may begin as another one does.
-  const known = [...new Set(forms)].filter((form) => form !== '').sort((a, b) => b.length - a.length)
-  return known.reduce((masked, form) => masked.replaceAll(form, '[masked]'), text)
-}
-
-function escapedForXml(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
-  return text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character)
 }

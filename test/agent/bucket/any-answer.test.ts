@@ -42,3 +42,25 @@ test('whatever a store answers becomes one bounded line of visible text with an 
     { numRuns: 1_000 },
   )
 })
+
+test('no part of a key is told either, where what a store says is cut, nor another form of it', () => {
+  const asked = { ...place, accessKeyId: 'AKIA/EXAM+PLE' }
+  const told = (body: string, status: number, headers = {}) => {
+    const { message, action } = answerFault(
+      { status, headers, body: Buffer.from(body) },
+      { intent: 'list', place: asked, address: addressOf(asked), region: 'us-east-1', at: 0 },
+    )
+    return `${message} ${action}`
+  }
+  for (const key of ['AKIA/EXAM+PLE', 'AKIA%2FEXAM%2BPLE']) {
+    for (let before = 180; before <= 600; before += 3) {
+      const text = 'x'.repeat(before) + key
+      for (const said of [
+        told(`<Error><Code>Odd</Code><Message>${text}</Message></Error>`, 418),
+        told(`<Error><Code>${text}</Code><Message>no</Message></Error>`, 418),
+        told(`<Error><Code>Odd</Code><Endpoint>${text}</Endpoint></Error>`, 400),
+      ])
+        assert.doesNotMatch(said, /AKI/)
+    }
+  }
+})
