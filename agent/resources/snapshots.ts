@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import type { BodyFault } from '../../shared/errors.ts'
+import type { KubernetesObject } from '../../shared/kubernetes/objects.ts'
 import { basePath, hostUrl, plainName, writeOnly } from './bucket-fields.ts'
 import { cron } from './identifiers.ts'
 import type { DatabaseTarget } from './kind.ts'
@@ -75,6 +76,17 @@ export const snapshotKeys = ['snapshots.s3.accessKeyId', 'snapshots.s3.secretAcc
 /** The Secret with the keys of a database's own backups. */
 export function snapshotSecretName(database: string): string {
   return `snapshots-${database}`
+}
+
+/**
+ * The keys in that Secret; undefined unless both are there. Never one alone: without its keys, CrateDB takes those that its host has, which are not
+ * the customer's.
+ */
+export function keysIn(secret: KubernetesObject | undefined): { accessKeyId: string; secretAccessKey: string } | undefined {
+  const [accessKeyId = '', secretAccessKey = ''] = ['access-key-id', 'secret-access-key'].map((name) =>
+    Buffer.from(secret?.data?.[name] ?? '', 'base64').toString('utf8'),
+  )
+  return accessKeyId === '' || secretAccessKey === '' ? undefined : { accessKeyId, secretAccessKey }
 }
 
 /** Splits what a request gives into what is stored and its keys, these with their places. */

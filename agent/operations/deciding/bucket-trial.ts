@@ -4,7 +4,7 @@ import { readObject } from '../../../shared/kubernetes/read.ts'
 import type { BucketFaultCode, BucketPlace, Finding } from '../../bucket/index.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseTarget, namespaceOf, type Secrets } from '../../resources/kind.ts'
-import { isSamePlace, snapshotKeys, snapshotSecretName, storeAddress } from '../../resources/snapshots.ts'
+import { isSamePlace, keysIn, snapshotKeys, snapshotSecretName, storeAddress } from '../../resources/snapshots.ts'
 import type { DecisionParts } from './decision.ts'
 import { withFolder } from './snapshot-folder.ts'
 
@@ -50,14 +50,14 @@ async function tried({ probe }: DecisionParts, place: BucketPlace | undefined): 
   return place && probe(place, AbortSignal.timeout(trialMs))
 }
 
-/** Tries the bucket of a database with the keys that it has; undefined if there is nothing to try. */
+/** Tries the bucket of a database with the keys that it has; undefined if there is nothing to try, or nothing to try it with: a backup says so. */
 export async function tryBucket(parts: DecisionParts, target: DatabaseTarget): Promise<Finding[] | undefined> {
   const present = parts.accepted.database(target.project, target.database)
   if (!present?.object || !present.spec.snapshots || present.spec.suspended) return undefined
   const path = pathOf(kinds.Secret, namespaceOf(target.project), snapshotSecretName(target.database))
   const secret = await readObject(parts.cluster, path)
-  const keyOf = (name: string) => Buffer.from(secret?.data?.[name] ?? '', 'base64').toString('utf8')
-  return tried(parts, placeOf(present.spec, { accessKeyId: keyOf('access-key-id'), secretAccessKey: keyOf('secret-access-key') }))
+  const keys = keysIn(secret)
+  return keys && tried(parts, placeOf(present.spec, keys))
 }
 
 /** Whether a request sets up backups, or has them go elsewhere or with other keys. */

@@ -18,7 +18,7 @@ import {
 import { DatabaseRefusal } from '../../region/sql.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
-import { isSamePlace, type StoredSnapshots, snapshotSecretName } from '../../resources/snapshots.ts'
+import { isSamePlace, keysIn, type StoredSnapshots, snapshotSecretName } from '../../resources/snapshots.ts'
 import { recordBackupState } from './backup-state.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
 import { busy, isBusy, readCrateDB } from './database-steps.ts'
@@ -98,9 +98,8 @@ async function advanceRepository({ context, current, snapshots }: Backup): Promi
     namespace: namespaceOf(target.project),
     name: snapshotSecretName(target.database),
   })
-  const keyOf = (name: string) => Buffer.from(secret?.data?.[name] ?? '', 'base64').toString('utf8')
-  const keys = { accessKeyId: keyOf('access-key-id'), secretAccessKey: keyOf('secret-access-key') }
-  if (keys.accessKeyId === '' || keys.secretAccessKey === '') {
+  const keys = keysIn(secret)
+  if (!keys) {
     const name = `${namespaceOf(target.project)}/${snapshotSecretName(target.database)}`
     return fail(context, {
       reason: 'SecretMissing',

@@ -11,7 +11,7 @@ import {
   repositorySettings,
 } from '../../backups/statements.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
-import { snapshotSecretName } from '../../resources/snapshots.ts'
+import { keysIn, snapshotSecretName } from '../../resources/snapshots.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
 import { ensureRepository } from './own-repository.ts'
 
@@ -41,7 +41,11 @@ export async function advanceConnect(context: Context, from: ReadFrom): Promise<
   if (isDone(context.operation, 'connect')) return undefined
   if (context.operation.status?.step?.name !== 'connect') await context.begin('connect')
   const found = await keysOf(context)
-  if (!found) return { next: 'failed', reason: 'KeysMissing', message: 'The Secret with the keys of the snapshots is gone.' }
+  if (!found) {
+    const name = `${namespaceOf(context.target.project)}/${snapshotSecretName(context.target.database)}`
+    const message = `The keys of the bucket are not in the Secret ${name}.`
+    return { next: 'failed', reason: 'KeysMissing', message, action: 'Patch the database with them: accessKeyId and secretAccessKey.' }
+  }
   const { keys, version: secret } = found
   const settings = repositorySettings(from.place, from.version)
   const isOther = from.at.database !== context.target.database
@@ -70,9 +74,8 @@ async function connectOther(
 
 async function keysOf({ cluster, target }: Context): Promise<{ keys: BucketKeys; version: string } | undefined> {
   const secret = await cluster.read({ kind: 'Secret', namespace: namespaceOf(target.project), name: snapshotSecretName(target.database) })
-  const value = (key: string) => Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('utf8')
-  const keys = { accessKeyId: value('access-key-id'), secretAccessKey: value('secret-access-key') }
-  return secret && { keys, version: `${secret.metadata.uid}/${secret.metadata.resourceVersion}` }
+  const keys = keysIn(secret)
+  return secret && keys && { keys, version: `${secret.metadata.uid}/${secret.metadata.resourceVersion}` }
 }
 
 /**

@@ -4,6 +4,7 @@ import { isOurs } from '../../../agent/backups/statements.ts'
 import type { BucketPlace, Finding } from '../../../agent/bucket/index.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
+import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
 import { smallDatabase } from './acting-region.ts'
 import { type ActionScene, startActionScene } from './actions/scene.ts'
@@ -337,6 +338,25 @@ test('a bucket that a request brings is tried with the keys that it will have, a
   findings = [onTheWay]
   const doubtful = await patch({ s3: { bucket: 'other' } })
   assert.match(doubtful.body.steps[0].consequences.join(' '), /The agent could not try the bucket: No route leads there\./)
+})
+
+test('without both keys nobody is asked anything: CrateDB would take the keys that its host has', async () => {
+  const ref = pathOf(kinds.Secret, 'project-harbour', 'snapshots-gauge')
+  const change = (data: object) =>
+    scene.region.admin.request({ method: 'PATCH', path: ref, contentType: 'application/merge-patch+json', body: { data } })
+  await change({ 'secret-access-key': '' })
+  const { status } = await failed()
+  assert.equal(status?.reason, 'SecretMissing')
+  assert.equal(
+    status?.message,
+    'The keys of the bucket are not in the Secret project-harbour/snapshots-gauge: patch the database with them.',
+  )
+  const asked = await scene.api.call('POST', `${path}/actions/restore`, { body: { from: 'snapshots', snapshot: 'latest' } })
+  const restored = await scene.region.ended({ metadata: { name: asked.body.id } } as never)
+  assert.equal(restored.status?.reason, 'KeysMissing', JSON.stringify(restored.status))
+  assert.deepEqual(probed, [])
+  assert.deepEqual([...database().registered], [])
+  await sent('PATCH', path, { snapshots: { s3: keys } })
 })
 
 test('it is refused where it cannot be, and a plan writes nothing', async () => {
