@@ -20,6 +20,7 @@ export function importTable({ file, refusals, counts, projects, databases, more 
     ]),
     ...(more.databases > 0 ? [`and ${more.databases} more databases`] : []),
     '',
+    ...((counts.refused ?? 0) > 0 ? ['What to do about each reason: docs/recovery.md, "Rebuild a region".'] : []),
     Object.entries(counts)
       .map(([verdict, count]) => `${count} ${verdict}`)
       .join(', '),

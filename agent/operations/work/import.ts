@@ -114,8 +114,14 @@ async function ask(context: Context, note: ImportNote, item: ImportItem): Promis
   } catch (error) {
     const problem = asProblem(error)
     if (!isRefusal(problem)) throw error
-    return failed(note, place, { reason: problem.type, message: problem.detail })
+    return failed(note, place, { reason: problem.type, message: whyOf(problem) })
   }
+}
+
+/** Nobody has written the request in which the faults have their paths. */
+function whyOf({ faults = [], detail }: Problem): string {
+  const all = faults.map((fault) => ('path' in fault && fault.path !== '' ? `${fault.path} ${fault.message}` : fault.message))
+  return all.length > 0 ? all.join('; ') : detail
 }
 
 /** Whether a problem is about this item alone, and not about the cluster at this moment. */
@@ -194,7 +200,7 @@ function progressOf({ spec }: Operation, note: ImportNote): string {
   const underWay = oldest
     ? `, ${open.length} ${open.length === 1 ? 'operation is' : 'operations are'} under way (since longest ${oldest.operation})`
     : ''
-  return `${done} of ${total} databases are there${underWay}${failures > 0 ? `, ${failures} have failed` : ''}.`
+  return `${done} of ${total} databases are there${underWay}${failures > 0 ? `, ${failures} ${failures === 1 ? 'has' : 'have'} failed` : ''}.`
 }
 
 async function finish(context: Context, note: ImportNote): Promise<Progress> {
