@@ -61,7 +61,8 @@ export function placeFaults(place: BucketPlace, rules: EndpointRules): BucketFau
     faults.push(new BucketFault('EndpointInvalid', 'The endpoint is not an http or https URL without user, query and fragment.'))
     return faults
   }
-  const inside = endpointFault(endpointUrl, rules)
+  // With the bucket before it, the name may be another one: `kubernetes.default.svc` and `cluster.local`.
+  const inside = endpointFault(endpointUrl, rules, faults.length > 0 ? undefined : addressOf(place).host.replace(/\.$/, ''))
   if (inside !== undefined) faults.push(new BucketFault('EndpointInside', `The endpoint ${inside}.`))
   return faults
 }

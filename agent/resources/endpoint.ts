@@ -37,8 +37,9 @@ const families = [
  * It checks what the URL says. Names are resolved later, by the pods of the backup: a name outside the cluster that resolves to an address
  * inside it is not recognized, nor is a name of two parts that is a domain, and that the search domains of a pod complete to that of a Service.
  * The agent itself checks the addresses too when it connects (`resolvedFault`).
+ * @param asked the host that is asked, where it is not that of the URL: with a bucket before it, the name may be that of a Service
  */
-export function endpointFault(url: string, rules: EndpointRules): string | undefined {
+export function endpointFault(url: string, rules: EndpointRules, asked?: string): string | undefined {
   let host: string
   try {
     host = hostOf(new URL(url))
@@ -46,8 +47,13 @@ export function endpointFault(url: string, rules: EndpointRules): string | undef
     return 'must be a URL with a valid host'
   }
   if (rules.allowed.some((each) => covers(each, host))) return undefined
-  const reason = isIP(host) === 0 ? reasonOfName(host, rules) : reasonOfAddress(host, rules)
-  return reason && `must be outside the cluster: "${host}" is ${reason}; the site can allow it in databases.backupEndpoints.allowed`
+  const reasonOf = (name: string) => (isIP(name) === 0 ? reasonOfName(name, rules) : reasonOfAddress(name, rules))
+  const [own, below] = [reasonOf(host), asked && reasonOf(asked.toLowerCase())]
+  const reason = own ?? below
+  return (
+    reason &&
+    `must be outside the cluster: "${own === undefined ? asked : host}" is ${reason}; the site can allow it in databases.backupEndpoints.allowed`
+  )
 }
 
 /**

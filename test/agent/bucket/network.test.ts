@@ -87,6 +87,36 @@ test('an endpoint that says itself that it is inside the cluster, and a bucket t
     assert.equal((await probeBucket({ ...place, endpointUrl }, tools, signal))[1]?.code, 'EndpointInvalid')
 })
 
+test('an endpoint that is inside the cluster with the bucket before it is found without a request', async () => {
+  const asked: string[] = []
+  const lookup: LookupFunction = (looked, options, callback) => {
+    asked.push(looked)
+    failing('ENOTFOUND')(looked, options, callback)
+  }
+  const place = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example', pathStyle: false }
+  for (const [bucket, endpointUrl] of [
+    ['kubernetes.default.svc', 'http://cluster.local'],
+    ['minio.storage.svc', 'http://site.example:9000'],
+    ['metadata', 'http://google.internal'],
+    ['10-0-0-1.default.pod', 'http://site.example'],
+  ] as const) {
+    const found = await probeBucket({ ...place, bucket, endpointUrl }, { ...tools, lookup, rules: { ...tools.rules, allowed: [] } }, signal)
+    assert.deepEqual(
+      found.map(({ code }) => code),
+      ['EndpointInside'],
+      bucket,
+    )
+  }
+  assert.deepEqual(asked, [])
+  const allowing = { ...tools.rules, allowed: ['minio.storage.svc'] }
+  await probeBucket(
+    { ...place, bucket: 'snapshots', endpointUrl: 'http://minio.storage.svc' },
+    { ...tools, lookup, rules: allowing },
+    signal,
+  )
+  assert.equal(asked[0], 'snapshots.minio.storage.svc')
+})
+
 test('what the resolver says is told apart', async () => {
   const place = { bucket: 'harbour-snapshots', endpointUrl: name, accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'example', pathStyle: true }
   const codeOf = async (lookup: LookupFunction) => (await probeBucket(place, { ...tools, lookup }, signal)).map(({ code }) => code)
