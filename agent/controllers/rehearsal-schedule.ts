@@ -25,6 +25,9 @@ const usualTickMs = 30_000
 /** After a rehearsal that gave way to another request, and after a refusal that passes, in milliseconds. */
 const againMs = { superseded: 60 * 60_000, refused: 10 * 60_000 }
 
+/** Refusals in a row after which one that usually passes is recorded too. */
+const patience = 3
+
 /** Rehearsals that are due at the same moment are spread over this time, in milliseconds: a region has one at a time. */
 const spreadMs = 60 * 60_000
 
@@ -48,6 +51,8 @@ export function createRehearsalSchedule({ tickMs = usualTickMs }: { tickMs?: num
   const log = parts.log.child({ controller: 'rehearsal schedule' })
   /** By uid: not before this moment. */
   const notBefore = new Map<string, number>()
+  /** By uid: how often it was refused in a row. */
+  const refusals = new Map<string, number>()
 
   async function look(): Promise<void> {
     const now = parts.careful.now()
@@ -73,12 +78,18 @@ export function createRehearsalSchedule({ tickMs = usualTickMs }: { tickMs?: num
     const key = `rehearsal ${uid} ${new Date(at).toISOString()} ${last?.spec.sequence ?? 0}`
     try {
       await parts.requests.accept({ operationId: 'rehearseRestore', target, requestedBy, key })
+      refusals.delete(uid)
     } catch (error) {
       notBefore.set(uid, now + againMs.refused)
       const problem = asProblem(error)
       log.warn({ target: describeTarget(target), err: problem }, 'a rehearsal that is due was refused')
-      // Another one is running, or the cluster does not answer: that passes.
-      if (problem.status < 500 && !isProblem(problem, 'wrong-state', 'conflict', 'busy')) await noteRefusal(object, rehearsal, problem, now)
+      const count = (refusals.get(uid) ?? 0) + 1
+      refusals.set(uid, count)
+      // The database of the last one is still being deleted, or the cluster does not answer: that passes. That another database has its name does not.
+      const mayPass = isProblem(problem, 'wrong-state', 'conflict', 'busy') && count < patience
+      if (problem.status >= 500 || mayPass) return
+      await noteRefusal(object, rehearsal, problem, now)
+      refusals.delete(uid)
     }
   }
 

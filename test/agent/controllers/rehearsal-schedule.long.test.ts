@@ -138,3 +138,20 @@ test('a quota without room is a failure that is seen, and the next run is the ne
   pass(24 * 12 + 6.1)
   assert.equal(phaseOf(await ended(4)), 'Succeeded')
 })
+
+test('a refusal that should pass, and does not, is a failure that is seen', async () => {
+  await region.ended(await region.putDatabase('harbour', { id: 'tidal-rehearsal' }))
+  await start()
+  pass(24 * 13 + 6.1)
+  await nothingBegins()
+  assert.notEqual((await stateOf()).lastFailure.reason, 'WrongState')
+  for (const hours of [6.3, 6.5]) {
+    pass(24 * 13 + hours)
+    await nothingBegins()
+  }
+  const { lastFailure } = await until('it is recorded', async () => {
+    const state = await stateOf()
+    return state.lastFailure.reason === 'WrongState' ? state : false
+  })
+  assert.match(lastFailure.message, /a rehearsal needs a database tidal-rehearsal, and there is another one of that name/)
+})
