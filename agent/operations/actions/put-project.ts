@@ -8,6 +8,7 @@ import { foreignFields, namesOf, type OwnedField, unheldField } from '../../reso
 import { projectId } from '../../resources/identifiers.ts'
 import { namespaceOf, type ProjectTarget, type Step } from '../../resources/kind.ts'
 import { desiredProject, type ProjectSpec, projectSpec, readProject } from '../../resources/project.ts'
+import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import type { AcceptedResource } from '../accepted.ts'
 import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, seconds } from '../deciding/decision.ts'
 import { patched } from '../deciding/merge-patch.ts'
@@ -58,7 +59,7 @@ export const putProject: Action<ProjectTarget> = {
 }
 
 function decideState(
-  { accepted, config }: DecisionParts,
+  { accepted, config, caches }: DecisionParts,
   { target, guard }: Pick<Asked<ProjectTarget>, 'target' | 'guard'>,
   intent: (present: Present) => ProjectSpec,
 ): Proposed | undefined {
@@ -73,15 +74,34 @@ function decideState(
   if (disallowed.length > 0) throw refusal('invalid-fields', disallowed)
   if (present && sameJson(wanted, present.spec)) return undefined
   const timeoutSeconds = seconds(config.timeouts[present ? 'change' : 'create'])
-  return { wanted, timeoutSeconds, tryOut: [desiredProject(wanted)], plan: [stepOf(wanted, present?.spec)] }
+  const ofEarlier = present ? [] : deletedBefore(target, caches.retained.values())
+  return {
+    wanted,
+    timeoutSeconds,
+    ...(ofEarlier.length > 0 && { parameters: { ofEarlier } }),
+    tryOut: [desiredProject(wanted)],
+    plan: [stepOf(wanted, present?.spec, ofEarlier)],
+  }
 }
 
-function stepOf(wanted: ProjectSpec, before: ProjectSpec | undefined): Step {
+/** The deleted databases of a project of the same id that is gone. */
+function deletedBefore({ project }: ProjectTarget, retained: Iterable<RetainedDatabase>): string[] {
+  return [...retained].flatMap(({ metadata, spec }) => (spec.project === project ? metadata.name : [])).sort()
+}
+
+/** Whoever gets the id of a project that is gone must hear that its data is not. @param deleted the ids of its deleted databases */
+function inherits(deleted: readonly string[]): string {
+  const named = `${deleted.slice(0, 10).join(', ')}${deleted.length > 10 ? ` and ${deleted.length - 10} more` : ''}`
+  return `An earlier project of this id, perhaps of another tenant, left deleted databases: ${named}. Whoever may write databases in this project can have them back, with their data and passwords, and they count against its quota. If they are not for this project, purge them, or take another id.`
+}
+
+function stepOf(wanted: ProjectSpec, before: ProjectSpec | undefined, ofEarlier: readonly string[]): Step {
   const isLimited = before?.quota !== undefined || wanted.quota !== undefined
   const consequences = [
     ...(before
       ? []
       : [`Makes the namespace ${namespaceOf(wanted.id)} with its quota, its network policies and copies of its pull secrets.`]),
+    ...(ofEarlier.length > 0 ? [inherits(ofEarlier)] : []),
     ...(before && isLimited ? ['A quota below the present use takes nothing away; nothing can be added until there is room.'] : []),
     ...(before?.deletionProtection && !wanted.deletionProtection ? ['The project can be deleted from then on.'] : []),
   ]
@@ -103,7 +123,8 @@ async function advance(context: WorkContext<ProjectTarget>): Promise<Progress> {
     const unheld = unheldField(current, desiredProject(wanted)) ?? foreignFields(current, desiredProject(wanted))[0]
     if (unheld) return writes < maxWrites ? write(context, current) : writtenAgain(current, unheld, writes)
     await context.finish()
-    return { next: 'done', observed: observedOf(current) }
+    const { ofEarlier = [] } = (operation.spec.parameters ?? {}) as { ofEarlier?: string[] }
+    return { next: 'done', observed: observedOf(current), ...(ofEarlier.length > 0 && { message: `Done. ${inherits(ofEarlier)}` }) }
   }
   return {
     next: 'wait',

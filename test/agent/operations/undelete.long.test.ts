@@ -201,6 +201,20 @@ test('of a project that is gone they are listed, and come back once it is put ag
   assert.deepEqual(await scene.deleted('jetty'), [])
 })
 
+test('whoever puts a project of the id of one that is gone hears of the deleted databases that come with it', async () => {
+  const told = /^An earlier project of this id, perhaps of another tenant, left deleted databases: ebb\.[0-9a-f]{8}, tide\.[0-9a-f]{8}\. /
+  await scene.ask('PUT', '/v1/projects/weir', { body: {} })
+  for (const id of ['tide', 'ebb']) await scene.put(id, {}, 'weir')
+  const first = await scene.call('PUT', '/v1/projects/weir?dryRun=true', { body: { displayName: 'The weir' } })
+  assert.doesNotMatch(first.text, /An earlier project/, 'it stands')
+  await scene.ask('DELETE', '/v1/projects/weir?cascade=true')
+  await scene.deleted('weir')
+  const plan = await scene.call('PUT', '/v1/projects/weir?dryRun=true', { body: {} })
+  assert.equal(plan.body.steps[0].consequences.filter((sentence: string) => told.test(sentence)).length, 1, plan.text)
+  const operation = await scene.ask('PUT', '/v1/projects/weir', { body: {} })
+  assert.match(operation.message.replace(/^Done\. /, ''), told)
+})
+
 test('a quota without room refuses it, and a project without deleted databases has an empty list', async () => {
   await scene.ask('PUT', '/v1/projects/quay', { body: {} })
   assert.deepEqual(await scene.deleted('quay'), [])
