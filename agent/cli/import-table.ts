@@ -9,6 +9,7 @@ export function importTable({ file, refusals, counts, projects, databases, more 
   const lines = [
     `Region ${file.region}, made ${file.createdAt}, at entry ${file.ledger} of its ledger.`,
     file.origin,
+    ...file.leftOut.map(({ what, why }) => `Not in the file: ${what}: ${why}`),
     ...refusals.map(({ message }) => `Refused: ${inOwnWords(message)}`),
     '',
     ...projects
@@ -25,5 +26,6 @@ export function importTable({ file, refusals, counts, projects, databases, more 
       .map(([verdict, count]) => `${count} ${verdict}`)
       .join(', '),
   ]
-  return `${lines.join('\n')}\n`
+  // The file may come from anybody, and a terminal obeys control characters.
+  return `${lines.map((each) => each.replaceAll(/\p{Cc}/gu, ' ')).join('\n')}\n`
 }

@@ -41,6 +41,9 @@ export const importedSchema = {
         origin: said('Not signed: the region had no key. The digest shows that the file is whole, not where it comes from.').describe(
           'Who vouches for it',
         ),
+        leftOut: z
+          .array(z.object({ what: said('project pier'), why: said('/quota must be an object') }))
+          .describe('What of the region could not be put into the file when it was made, and why: an import does not bring it back'),
       }),
       refusals: z
         .array(

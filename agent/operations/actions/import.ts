@@ -141,7 +141,8 @@ const importIsOff = {
 
 function show(parts: DecisionParts, asked: AskedImport) {
   const plan = planOf(parts, asked)
-  return { plan: plan.refusals.length > 0 ? [] : [stepOf(plan)], import: shownPlan(asked.body as unknown as GivenFile, plan) }
+  const file = asked.body as unknown as GivenFile
+  return { plan: plan.refusals.length > 0 ? [] : [stepOf(plan, file)], import: shownPlan(file, plan) }
 }
 
 function decide(parts: DecisionParts, asked: AskedImport): Proposed {
@@ -158,7 +159,7 @@ function decide(parts: DecisionParts, asked: AskedImport): Proposed {
     parameters: { file: { digest, region: region.id, createdAt, ledger: ledger.sequence }, ...totalsOf(plan) },
     pieces: asked.standing?.pieces ?? [],
     timeoutSeconds: seconds(create * (1 + Math.ceil((plan.databases.length + plan.deletions) / importedAtOnce))),
-    plan: [stepOf(plan)],
+    plan: [stepOf(plan, asked.body as unknown as GivenFile)],
   }
 }
 
@@ -166,7 +167,8 @@ function totalsOf({ projects, databases, deletions }: ImportPlan): { projects: n
   return { projects: projects.length, databases: databases.length, ...(deletions > 0 && { deleted: deletions }) }
 }
 
-function stepOf({ projects, databases, deletions }: ImportPlan): Step {
+function stepOf({ projects, databases, deletions }: ImportPlan, { document }: GivenFile): Step {
+  const leftOut = document.leftOut?.length ?? 0
   const counts = countsOf(databases)
   const made = projects.filter(({ verdict }) => verdict === 'ready').length
   const differing = projects.filter(({ verdict }) => verdict === 'differs').length
@@ -178,6 +180,9 @@ function stepOf({ projects, databases, deletions }: ImportPlan): Step {
     ...(anew > 0 ? ['Users have the passwords that are in the data, not those of new Secrets: rotate them afterwards.'] : []),
     ...(counts.unchanged > 0 ? [`Leaves ${counted(counts.unchanged, 'database')} alone that stand with their volumes.`] : []),
     ...(deletions > 0 ? [`Keeps ${counted(deletions, 'deleted database')} of the file, each until somebody purges it.`] : []),
+    ...(leftOut > 0
+      ? [`The file lacks ${counted(leftOut, 'part')} of its region, which could not be put into it: a dry run says what.`]
+      : []),
     ...(counts.refused > 0 ? [`Cannot import ${counted(counts.refused, 'database')}: a dry run says why.`] : []),
   ]
   return { name: importAction, consequences, objects: [] }

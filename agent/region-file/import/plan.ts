@@ -138,6 +138,7 @@ export function shownPlan({ document, digest, origin }: GivenFile, { refusals, p
       ledger: document.ledger.sequence,
       digest,
       origin: originSentence(origin),
+      leftOut: document.leftOut ?? [],
     },
     refusals,
     counts: countsOf(databases),
