@@ -49,11 +49,14 @@ export function createVolumeController(
     }
   }
 
-  /** By the caches, so that a volume that needs no change costs no request. */
+  /**
+   * By the caches, so that a volume that needs no change costs no request: an import reserves ten thousand, which no database has yet. Once
+   * there is one, its change brings them here again.
+   */
   function isKept(volume: DataVolume): boolean {
-    const id = volume.marks[label.database] ?? ''
-    const database = caches.databases.get(keyOf({ namespace: volume.claim.namespace, name: id }))
-    return database !== undefined && keepingPatch(volume, id, database) === undefined
+    const id = volume.marks[label.database]
+    const database = id === undefined ? undefined : caches.databases.get(keyOf({ namespace: volume.claim.namespace, name: id }))
+    return id !== undefined && keepingPatch(volume, id, database) === undefined
   }
 
   async function keep(name: string): Promise<void> {

@@ -57,6 +57,35 @@ test('whoever takes the lead keeps the volumes that were bound before', async ()
   assert.equal((await volumeOf('ebb')).metadata.annotations?.['skerry.dev/reclaim-policy'], 'Delete')
 })
 
+test('whoever takes the lead reads no volume that is kept and reserved for a database that comes back', async () => {
+  await put('reef')
+  await put('shoal')
+  const { metadata: reserved } = await volumeOf('reef')
+  await region.ended(await region.accept({ action: 'delete', target: target('reef'), parameters: { retainVolumes: true } }))
+  const patch = (name: string, body: object) =>
+    region.admin.request({
+      method: 'PATCH',
+      path: pathOf(kinds.PersistentVolume, undefined, name),
+      contentType: 'application/merge-patch+json',
+      body,
+    })
+  await until('it is released', async () => (await volumeOf('reef')).status?.phase === 'Released')
+  await patch(reserved.name, { spec: { claimRef: { uid: null, resourceVersion: null } } })
+  await until('the agent knows it as reserved', async () => region.caches.volumes.get(reserved.name)?.data !== undefined)
+  region.lead(false)
+  const { metadata: other } = await volumeOf('shoal')
+  await patch(other.name, { spec: { persistentVolumeReclaimPolicy: 'Delete' } })
+  const read: string[] = []
+  region.intercept(async ({ method, path }, send) => {
+    if (method === 'GET' && path.includes('/persistentvolumes/')) read.push(path.slice(path.lastIndexOf('/') + 1))
+    return send()
+  })
+  region.lead(true)
+  await untilKept('shoal')
+  assert.ok(read.includes(other.name))
+  assert.equal(read.includes(reserved.name), false)
+})
+
 test('volumes follow what operations say of them, and bear the shape that the database has now', async () => {
   const creation = await put('swell', { retainVolumes: false })
   // It is not kept, so it bears no labels either.
