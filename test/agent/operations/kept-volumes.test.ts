@@ -111,6 +111,7 @@ test('claims that have nothing to keep are told, each with the reason', async ()
   for (const [node, volumeName] of [
     [7, undefined],
     [8, 'pvc-lost'],
+    [9, 'pvc-failed'],
   ]) {
     await region.admin.request({
       method: 'POST',
@@ -124,14 +125,49 @@ test('claims that have nothing to keep are told, each with the reason', async ()
       },
     })
   }
+  await failedVolume('pvc-failed', 'data0-crate-data-hot-flow-9')
   const { status } = await remove('flow', true)
   const claim = (node: number) => `project-harbour/data0-crate-data-hot-flow-${node}`
-  assert.deepEqual(status?.result?.notKept, [
-    { claim: claim(7), why: 'it has no volume yet, and so no data' },
-    { claim: claim(8), why: 'its volume pvc-lost no longer exists' },
-  ])
-  assert.match(status?.message ?? '', /^Deleted; 2 volumes were kept, see the result\. Nothing was kept of .*-7 \(.*\) and .*-8 \(.*\)\./)
+  const [first, second, third, ...more] = (status?.result?.notKept ?? []) as { claim: string; why: string }[]
+  assert.deepEqual(
+    [first, second],
+    [
+      { claim: claim(7), why: 'it has no volume yet, and so no data' },
+      { claim: claim(8), why: 'its volume pvc-lost no longer exists' },
+    ],
+  )
+  assert.deepEqual([third?.claim, more], [claim(9), []])
+  // A real controller words the reason itself.
+  assert.match(third?.why ?? '', /^its volume pvc-failed has failed, and its storage may have deleted it: .+\/srv\/failed$/)
+  assert.match(
+    status?.message ?? '',
+    /^Deleted; 2 volumes were kept, see the result\. Nothing was kept of .*-7 \(.*\), .*-8 \(.*\) and .*-9 \(.*\)\./,
+  )
 })
+
+/** A volume whose claim was another one of that name, and that nothing could delete. */
+async function failedVolume(name: string, claim: string): Promise<void> {
+  const claimRef = { namespace: 'project-harbour', name: claim, uid: 'of-an-earlier-claim' }
+  const spec = { ...{ claimRef, persistentVolumeReclaimPolicy: 'Delete', hostPath: { path: '/srv/failed' } }, capacity: { storage: '8Gi' } }
+  await region.admin.request({
+    method: 'POST',
+    path: pathOf(kinds.PersistentVolume),
+    body: { metadata: { name }, spec: { ...spec, accessModes: ['ReadWriteOnce'], storageClassName: 'gone' } },
+  })
+  // A controller that knows how to try has failed by itself.
+  const isOver = async () => {
+    const { status } = await region.admin.request<KubernetesObject>({ method: 'GET', path: volumePath(name) })
+    return (status?.phase === 'Released' || status?.phase === 'Failed') && status.phase
+  }
+  if ((await until('it is no longer bound', isOver)) === 'Failed') return
+  const status = { phase: 'Failed', message: 'no deleter for /srv/failed' }
+  await region.admin.request({
+    method: 'PATCH',
+    path: `${volumePath(name)}/status`,
+    contentType: 'application/merge-patch+json',
+    body: { status },
+  })
+}
 
 function byClaim(one: Kept, other: Kept): number {
   return one.claim < other.claim ? -1 : 1
