@@ -1,5 +1,6 @@
 import { isProblem, type Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
+import { withoutSecrets } from '../../../shared/without-secrets.ts'
 import { readBackupState, shortened } from '../../backups/state.ts'
 import {
   crateErrors,
@@ -93,11 +94,7 @@ async function advanceRepository({ context, current, snapshots }: Backup): Promi
   if (isBusy(current)) return busy
   const other = await otherSnapshot(sql, target)
   if (other) return { next: 'wait', message: `Another snapshot is being taken: ${other}. One at a time.`, recheckMs: 2_000 }
-  const secret = await context.cluster.read({
-    kind: 'Secret',
-    namespace: namespaceOf(target.project),
-    name: snapshotSecretName(target.database),
-  })
+  const secret = await readKeys(context)
   const keys = keysIn(secret)
   if (!keys) {
     const name = `${namespaceOf(target.project)}/${snapshotSecretName(target.database)}`
@@ -121,6 +118,15 @@ async function advanceRepository({ context, current, snapshots }: Backup): Promi
     ),
   })
   return { next: 'again' }
+}
+
+function readKeys({ cluster, target: { project, database } }: Context): Promise<KubernetesObject | undefined> {
+  return cluster.read({ kind: 'Secret', namespace: namespaceOf(project), name: snapshotSecretName(database) })
+}
+
+/** Words of CrateDB without the keys of the bucket: they repeat what the store has said, and stores repeat what they were sent. */
+async function masked(context: Context, text: string): Promise<string> {
+  return withoutSecrets(text, Object.values(keysIn(await readKeys(context)) ?? {}))
 }
 
 /** The name is noted before anything is asked of CrateDB: whoever goes on finds the snapshot by it. */
@@ -234,7 +240,7 @@ async function advanceRetention({ context, current, snapshots, note }: Backup): 
   const isKnown = folder === undefined || isSamePlace(snapshots, { s3: folder })
   const outcome = isKnown ? await dropOne(context, { keep: snapshots.keep, former: folder?.former }) : done
   if (outcome.next !== 'done') return outcome
-  await context.finish(outcome.left)
+  await context.finish(outcome.left && (await masked(context, outcome.left)))
   return { next: 'again' }
 }
 
@@ -271,7 +277,9 @@ async function remember(context: Context, change: BackupNote): Promise<void> {
 
 /** The backup has failed. That is remembered first, so that it stays so whatever happens while it is cleaned up and recorded. */
 async function fail(context: Context, { reason, message, action }: NonNullable<BackupNote['verdict']>): Promise<Progress> {
-  await remember(context, { verdict: { reason, message: shortened(message), ...(action !== undefined && { action }) } })
+  await remember(context, {
+    verdict: { reason, message: shortened(await masked(context, message)), ...(action !== undefined && { action }) },
+  })
   return { next: 'again' }
 }
 
@@ -337,6 +345,7 @@ async function dropUnfinished(context: Context): Promise<string | undefined> {
   } catch (error) {
     if (isRefusal(error, crateErrors.snapshotUnknown) || isRefusal(error, crateErrors.repositoryUnknown)) return undefined
     if (!isProblem(error, 'database-unreachable', 'database-refused')) throw error
-    return `What there is of the snapshot ${snapshot} could not be dropped (${shortened(error.detail)}); the next backup drops it.`
+    const why = shortened(await masked(context, error.detail))
+    return `What there is of the snapshot ${snapshot} could not be dropped (${why}); the next backup drops it.`
   }
 }

@@ -131,6 +131,18 @@ test('what passes by itself is no failure: a cluster without a master at the mom
   assert.equal((await advance(context)).next, 'wait')
 })
 
+test('what CrateDB repeats of the words of a store has no key of the bucket in it', async () => {
+  const said = 'S3Exception: The key AKIA and its secret are refused, Credential=AKIA%2F'
+  const failed: Answer = () => [[snapshot, 'skerry', 'PARTIAL', 1_796_000_000_000, 1_796_000_001_000, [], [said], null, 4]]
+  const { context, state } = scene({ note: { snapshot, begun: true } }, failed)
+  const progress = await advance(context)
+  assert.ok(progress.next === 'failed')
+  for (const text of [progress.message, state().lastFailure.message]) {
+    assert.match(text, /S3Exception: The \[masked\] \[masked\] and its secret are refused/)
+    assert.doesNotMatch(text, /AKIA/)
+  }
+})
+
 const clocks = [
   { name: 'a year ahead', started: '2027-01-01T00:04:00Z', startedAt: '2026-01-01T00:05:00.000Z' },
   { name: 'years behind', started: '1999-01-01T00:04:00Z', startedAt: '2026-01-01T00:00:00.000Z' },
