@@ -158,7 +158,8 @@ test('a volume that the cluster does not have is made by its manifest, for its c
   assert.equal(first?.next, 'wait')
   const { spec } = await readVolume(manifest.metadata.name)
   assert.deepEqual([spec.csi.volumeHandle, spec.claimRef.name, spec.claimRef.uid], ['disk-7', claim, undefined])
-  const otherDisk = { ...volume, handle: 'disk-8' }
+  const ofOtherDisk = { ...manifest, spec: { ...manifest.spec, csi: { driver: provisioner, volumeHandle: 'disk-8' } } }
+  const otherDisk = { ...volume, handle: 'disk-8', manifest: ofOtherDisk }
   assert.match(messageOf(await reserveVolumes(context, [otherDisk])) ?? '', /is another one of that name/)
 })
 
