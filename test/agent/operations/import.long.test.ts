@@ -383,12 +383,21 @@ test('a deleted database of the file is kept, with its volumes, secrets and reco
   }
   const again = await send()
   assert.deepEqual(again.body.result.import.deleted, { made: 0, unchanged: 1, failed: 0 }, again.text)
+  // Volumes alone are not what was kept: the file has the passwords too.
+  await admin.request({ method: 'DELETE', path: pathOf(kinds.RetainedDatabase, 'skerry', found.metadata.name) })
+  const anew = await send()
+  assert.deepEqual(anew.body.result.import.deleted, { made: 1, unchanged: 0, failed: 0 }, anew.text)
   await succeeds(scene, 'POST', `/v1/projects/harbour/deleted-databases/${found.metadata.name}/actions/undelete`)
   const claims = [...(await handlesByClaim(scene))].filter(([claim]) => claim.includes('-reef-'))
   assert.deepEqual(
     claims.map(([, volume]) => volume),
     ['pv-reef-0 "vol-reef-0"', 'pv-reef-1 "vol-reef-1"'],
   )
+  const { data } = await admin.request<KubernetesObject>({
+    method: 'GET',
+    path: pathOf(kinds.Secret, 'project-harbour', 'user-password-reef-0'),
+  })
+  assert.equal(atob(data.password), 'as before')
 })
 
 test('after it was deleted, a database comes back on the volumes that stand here, which count once', async () => {
