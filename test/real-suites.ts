@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, globSync } from 'node:fs'
+import { importsOf } from './house/files.ts'
+
+/*
+ * What `npm run test:real` runs on the real control plane, after `test:kubectl`: every test file but those that meet no cluster. These have
+ * nothing to gain there, and have run: the ordinary ones in `npm test`, the long ones in `test:kubectl`.
+ */
+
+const files = globSync('test/{agent,cluster,deploy,monitor,region,shared,words}/**/*.test.ts', {
+  exclude: (file) => file.endsWith('node_modules'),
+})
+
+/** What a file imports, and what that imports, and so on. */
+function reachedFrom(file: string, reached = new Set<string>()): Set<string> {
+  for (const target of importsOf(file)) {
+    if (reached.has(target)) continue
+    reached.add(target)
+    // A test may write programs that import what is beside them.
+    if (target.endsWith('.ts') && existsSync(target)) reachedFrom(target, reached)
+  }
+  return reached
+}
+
+/** Those that start whole programs, or need real peers, meet whatever these meet. */
+const isApart = (file: string) =>
+  /^test\/(agent|monitor|shared)\//.test(file) && !file.endsWith('.real.test.ts') && !reachedFrom(file).has('test/cluster/index.ts')
+const hasRun = (file: string) => !file.endsWith('.long.test.ts') || !file.startsWith('test/shared/')
+const suites = files.filter((file) => !(isApart(file) && hasRun(file))).sort()
+process.stdout.write(`${suites.length} of ${files.length} test files meet a cluster\n`)
+
+const args = ['--test', '--test-concurrency=2', '--test-reporter=spec', ...suites]
+const child = spawn(process.execPath, args, { env: { ...process.env, SKERRY_CLUSTER: 'real' }, stdio: 'inherit' })
+const [code] = await once(child, 'exit')
+process.exitCode = code ?? 1
