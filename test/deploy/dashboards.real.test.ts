@@ -122,6 +122,7 @@ const whileWell = [
   'skerry_agent_operation_duration_seconds_count{outcome="Succeeded"}',
   'skerry_agent_ledger_hole_timestamp_seconds',
   'skerry_agent_registration_heard_age_seconds',
+  'skerry_agent_retained_next_expiry_timestamp_seconds',
   // A node is compared after its third renewal.
   'skerry_agent_clock_offset_seconds{to="node"}',
   'skerry_host_filesystem_size_bytes',

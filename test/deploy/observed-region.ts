@@ -66,7 +66,7 @@ export async function startObservedRegion(t: TestContext): Promise<ObservedRegio
 
   const client = createClient({ url: agent.url, ca: region.ca, token: region.token })
   t.after(() => client.close())
-  await makeDatabase(client)
+  await makeDatabases(client)
   await region.admin.request({ method: 'DELETE', path: '/apis/skerry.dev/v1/namespaces/skerry/operations/op-0000000001' })
   return {
     prometheus,
@@ -147,13 +147,17 @@ function sqlOf({ database: { url } }: { database: { url: string } }) {
   }
 }
 
-/** A project and a database, and one request that is refused. */
-async function makeDatabase(client: Client): Promise<void> {
-  const put = async (path: string, body: object, status: number) => {
-    const answer = await persistent(client).call('PUT', path, { body, headers: { prefer: 'wait=60' }, timeoutMs: 90_000 })
-    if (answer.status !== status) throw new Error(`PUT ${path}: ${answer.status} ${answer.text}`)
+/** A project with a database and one that was deleted, and one request that is refused. */
+async function makeDatabases(client: Client): Promise<void> {
+  const send = async (method: string, path: string, body: object | undefined, status: number) => {
+    const options = { ...(body && { body }), headers: { prefer: 'wait=60' }, timeoutMs: 90_000 }
+    const answer = await persistent(client).call(method, path, options)
+    if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`)
   }
+  const put = (path: string, body: object, status: number) => send('PUT', path, body, status)
   await put(`/v1/projects/${project.id}`, project, 200)
   await put(`/v1/projects/${project.id}/databases/tidal-gauge`, database('crate-premium'), 200)
   await put(`/v1/projects/${project.id}/databases/refused`, {}, 422)
+  await put(`/v1/projects/${project.id}/databases/former-gauge`, { ...database('crate-premium'), id: 'former-gauge' }, 200)
+  await send('DELETE', `/v1/projects/${project.id}/databases/former-gauge`, undefined, 200)
 }
