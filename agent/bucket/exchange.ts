@@ -4,6 +4,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { boundedBytes } from '../../shared/bounded-body.ts'
 import { trustSystem } from '../../shared/system-trust.ts'
 import { type EndpointRules, resolvedFault } from '../resources/endpoint.ts'
 import type { Address } from './address.ts'
@@ -65,6 +66,7 @@ export function createExchange(address: Address, route: Route): Exchange {
   const lookup = guarded(address, route)
   return async ({ method, target, headers, body, maxBytes }, signal) => {
     const limitMs = timeoutMs + (1000 * Math.max(body?.byteLength ?? 0, method === 'GET' ? maxBytes : 0)) / bytesInSecond
+    const tooLarge = () => new BucketFault('AnswerTooLarge', `${address.authority} answers with more than ${maxBytes / 1024} KiB.`)
     const deadline = AbortSignal.timeout(Math.ceil(limitMs))
     const either = AbortSignal.any([signal, deadline])
     try {
@@ -74,7 +76,7 @@ export function createExchange(address: Address, route: Route): Exchange {
       const answered = once(request, 'response', { signal: either })
       request.end(body)
       const [response] = (await answered) as [http.IncomingMessage]
-      return { status: response.statusCode ?? 0, headers: response.headers, body: await bodyOf(response, maxBytes, address) }
+      return { status: response.statusCode ?? 0, headers: response.headers, body: await boundedBytes(response, maxBytes, tooLarge) }
     } catch (error) {
       signal.throwIfAborted()
       throw deadline.aborted
@@ -114,16 +116,4 @@ function guarded({ host, endpoint }: Address, { rules, lookup = systemLookup as 
       else if (options.all) callback(null, addresses)
       else callback(null, first?.address ?? '', first?.family)
     })
-}
-
-async function bodyOf(response: http.IncomingMessage, maxBytes: number, { authority }: Address): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.byteLength
-    // Leaving the loop ends the connection.
-    if (bytes > maxBytes) throw new BucketFault('AnswerTooLarge', `${authority} answers with more than ${maxBytes / 1024} KiB.`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

@@ -2,6 +2,7 @@ import { open, readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import { boundedBytes } from '../../shared/bounded-body.ts'
 import { regionFileBounds } from '../region-file/schema.ts'
 
 const unpack = promisify(gunzip)
@@ -35,15 +36,8 @@ async function bytesOfFile(path: string): Promise<Buffer> {
   }
 }
 
-async function bytesOf(stream: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    size += chunk.length
-    if (size > most) throw new Error(`the file has ${tooLarge}`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+function bytesOf(stream: Readable): Promise<Buffer> {
+  return boundedBytes(stream, most, () => new Error(`the file has ${tooLarge}`))
 }
 
 async function unpacked(bytes: Buffer): Promise<Buffer> {

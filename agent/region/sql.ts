@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { boundedText } from '../../shared/bounded-text.ts'
+import { boundedText } from '../../shared/bounded-body.ts'
 import { Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { keyOf, kinds, pathOf } from '../../shared/kubernetes/objects.ts'

@@ -1,5 +1,5 @@
 import type { createLocalJWKSet } from 'jose'
-import { boundedText } from '../../../shared/bounded-text.ts'
+import { boundedText } from '../../../shared/bounded-body.ts'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Log } from '../../../shared/log.ts'
 

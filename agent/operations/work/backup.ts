@@ -228,7 +228,8 @@ function verdictOn({ name, state, failures, reason, totalShards }: Snapshot): No
   }
 }
 
-const done = { next: 'done', left: 'Old snapshots stay: another place was set meanwhile.' } as const
+/** The outcome of a retention in a place that is no longer that of the database. */
+const placeChanged = { next: 'done', left: 'Old snapshots stay: another place was set meanwhile.' } as const
 
 async function advanceRetention({ context, current, snapshots, note }: Backup): Promise<Progress> {
   if ((note.silent ?? 0) > 0 && isOutOfPatience('retention', note)) {
@@ -238,7 +239,7 @@ async function advanceRetention({ context, current, snapshots, note }: Backup): 
   const { folder } = readBackupState(current)
   // Another place was set meanwhile, whose first success is yet to come.
   const isKnown = folder === undefined || isSamePlace(snapshots, { s3: folder })
-  const outcome = isKnown ? await dropOne(context, { keep: snapshots.keep, former: folder?.former }) : done
+  const outcome = isKnown ? await dropOne(context, { keep: snapshots.keep, former: folder?.former }) : placeChanged
   if (outcome.next !== 'done') return outcome
   await context.finish(outcome.left && (await masked(context, outcome.left)))
   return { next: 'again' }
