@@ -35,6 +35,17 @@ test('a finalizer holds a deleted object until it is taken away', async () => {
   assert.equal(last.object.metadata.deletionTimestamp, deleted.metadata.deletionTimestamp)
 })
 
+test('a volume is held by its protection, which goes a moment after the deletion', async () => {
+  const path = '/api/v1/persistentvolumes'
+  const name = `tide-${await contract.namespace()}`
+  const spec = { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], hostPath: { path: '/srv/tide' } }
+  const created = expectCode(await http.post(path, { metadata: { name }, spec }), 201)
+  assert.deepEqual(created.metadata.finalizers, ['kubernetes.io/pv-protection'])
+  const deleted = expectCode(await http.delete(`${path}/${name}`), 200)
+  assert.match(deleted.metadata.deletionTimestamp, /Z$/)
+  await until('the volume is gone', () => isGone(`${path}/${name}`))
+})
+
 test('deleting again changes nothing while a finalizer holds', async () => {
   const path = await newPath()
   await create(path, { name: 'tide', finalizers: ['example.com/hold'] })

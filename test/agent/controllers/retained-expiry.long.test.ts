@@ -89,7 +89,7 @@ test('a purge that its storage does not complete is told, and repeated once a da
   lookAgain()
   await until('it is repeated', async () => purges(id).length === 2)
   await until('it has ended', async () => purges(id).every(({ status }) => status?.phase === 'Failed'))
-  await scene.region.admin.request({ method: 'DELETE', path: pathOf(kinds.PersistentVolume, undefined, volume) })
+  await scene.loseVolume(volume)
   await until('the record goes with the last volume', async () => (await scene.record(id)) === undefined)
 })
 

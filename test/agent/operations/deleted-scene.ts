@@ -31,6 +31,8 @@ export type DeletedScene = {
   /** By claim. */
   volumesOf(id: string): Promise<{ volume: string; claim: string }[]>
   patchVolume(name: string, body: object): Promise<unknown>
+  /** Deletes a volume, and waits until it is gone: until then it is held by a finalizer, as a volume that is being deleted. */
+  loseVolume(name: string): Promise<void>
   /** A database that kubectl made, with a node group and a Secret of its own names. */
   standForeign(id: string): Promise<KubernetesObject>
   close(): Promise<void>
@@ -113,6 +115,10 @@ export async function startDeletedScene(): Promise<DeletedScene> {
     },
     patchVolume: (name, body) =>
       admin.request({ method: 'PATCH', path: volumePath(name), contentType: 'application/merge-patch+json', body }),
+    async loseVolume(name) {
+      await admin.request({ method: 'DELETE', path: volumePath(name) })
+      await until(`volume ${name} is gone`, async () => (await read(volumePath(name))) === undefined)
+    },
     async standForeign(id) {
       const kept = {
         metadata: { name: 'their-secret', namespace: 'project-harbour' },

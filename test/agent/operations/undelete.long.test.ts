@@ -37,7 +37,7 @@ test('every reason against it is told at once, and nothing is touched', async ()
   const [deleted] = await scene.deleted()
   const [first, second] = deleted.volumes
   await scene.patchVolume(first.volume, { spec: { nodeAffinity: onHost('edge-2') } })
-  await scene.region.admin.request({ method: 'DELETE', path: pathOf(kinds.PersistentVolume, undefined, second.volume) })
+  await scene.loseVolume(second.volume)
   await scene.put('flow')
   const refused = await scene.call('POST', `/v1/projects/harbour/deleted-databases/${deleted.id}/actions/undelete`)
   assert.equal(refused.status, 409, refused.text)
@@ -93,7 +93,7 @@ test('a node whose volume is gone starts with an empty one where that is asked f
   await scene.remove('spring')
   const [deleted] = (await scene.deleted()).filter(({ database }) => database === 'spring')
   const [kept, gone] = deleted.volumes
-  await scene.region.admin.request({ method: 'DELETE', path: pathOf(kinds.PersistentVolume, undefined, gone.volume) })
+  await scene.loseVolume(gone.volume)
   assert.equal((await scene.undelete(deleted.id, {}, '?startsEmpty=true')).phase, 'Succeeded')
   const now = await scene.volumesOf('spring')
   assert.deepEqual(now[0], { volume: kept.volume, claim: kept.claim })
