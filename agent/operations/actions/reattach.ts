@@ -1,9 +1,8 @@
 import * as z from 'zod'
-import { storageClassesOf } from '../../region/status.ts'
 import { packJson } from '../../region-file/import/pieces.ts'
 import { type ImportedDatabase, judge } from '../../region-file/import/verdict.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
-import { refusals } from '../../resources/database-rules.ts'
+import { quotaExceeded } from '../../resources/database-usage.ts'
 import { countsOf, createdAnew, withinRules } from '../../resources/foreign-database.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
@@ -100,7 +99,7 @@ function decideForeign(parts: DecisionParts, entry: ImportedDatabase): Proposed 
   const { project, body, cratedb } = entry
   const target: DatabaseTarget = { kind: 'database', project, database: body.id }
   const wanted = { ...body, suspended: false }
-  refuseForeign(parts, target, wanted, recordOf(parts, entry))
+  refuseOverQuota(parts, target, wanted, recordOf(parts, entry))
   const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, countsOf(body))
   const plan = [{ name: 'create', consequences: ['Makes the CrateDB as another tool had made it.'], objects: [object] }]
   return { wanted, timeoutSeconds: seconds(parts.config.timeouts.create), plan }
@@ -114,25 +113,17 @@ function recordOf({ caches }: DecisionParts, { project, body, volumes }: Importe
   return [...caches.retained.values()].find(isIts)?.metadata.name
 }
 
-/** By the rules for a new database, except that another tool may have made several groups. @throws Problem of the most severe type */
-function refuseForeign(parts: DecisionParts, target: DatabaseTarget, wanted: StoredDatabaseSpec, takesBack: string | undefined): void {
-  const { accepted, caches, config, heapDumpVolume } = parts
-  const project = accepted.project(target.project)?.spec
-  if (project === undefined) return
-  const found = refusals({
-    ...{ target, wanted, current: undefined, project },
-    storageClasses: storageClassesOf(caches.storageClasses.values()),
-    siblings: project.quota === undefined ? [] : accepted.databases(target.project).map(({ spec }) => spec),
-    retained: sumOfRetained(project.quota === undefined ? [] : retainedOf(target.project, parts, takesBack)),
-    heapDumpVolume: heapDumpVolume(),
-    allowedKeys: config.allowedKeys,
-    endpoints: config.endpoints,
-  })
-  const all = found.map(({ type, faults }) => ({ type, faults: faults.filter(({ path }) => path !== '/otherGroups') }))
-  const [gravest] = all.filter(({ faults }) => faults.length > 0)
-  if (gravest)
-    throw refusal(
-      gravest.type,
-      all.flatMap(({ faults }) => faults),
-    )
+/** The other rules are those of its verdict. @throws Problem `quota-exceeded` */
+function refuseOverQuota(
+  parts: DecisionParts,
+  { project: id }: DatabaseTarget,
+  wanted: StoredDatabaseSpec,
+  takesBack: string | undefined,
+): void {
+  const project = parts.accepted.project(id)?.spec
+  if (project?.quota === undefined) return
+  const siblings = parts.accepted.databases(id).map(({ spec }) => spec)
+  const retained = sumOfRetained(retainedOf(id, parts, takesBack))
+  const faults = quotaExceeded({ wanted, current: undefined, project, siblings, retained, heapDumpVolume: parts.heapDumpVolume() })
+  if (faults.length > 0) throw refusal('quota-exceeded', faults)
 }

@@ -1,6 +1,7 @@
 import type { Cluster } from '../../../shared/kubernetes/connection.ts'
 import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { readObject } from '../../../shared/kubernetes/read.ts'
+import { storageClassesOf } from '../../region/status.ts'
 import type { GivenFile, RegionFacts } from '../../region-file/import/plan.ts'
 import type { DatabaseVerdict, ImportScene } from '../../region-file/import/verdict.ts'
 import type { DecisionParts } from './decision.ts'
@@ -43,7 +44,7 @@ async function mayMakeVolumes(cluster: Cluster): Promise<boolean> {
 }
 
 /** What an import of databases meets, by everything that was accepted so far. */
-export function importSceneOf({ accepted, caches, config }: DecisionParts, volumes: StandingVolumes): ImportScene {
+export function importSceneOf({ accepted, caches, config, heapDumpVolume }: DecisionParts, volumes: StandingVolumes): ImportScene {
   return {
     database(project, id) {
       const found = accepted.database(project, id)
@@ -54,7 +55,13 @@ export function importSceneOf({ accepted, caches, config }: DecisionParts, volum
     nodes: [...caches.nodes.values()],
     storageClass: (name) => caches.storageClasses.get(name),
     hostFolders: config.hostFolders,
-    site: config,
+    site: {
+      imageRegistry: config.imageRegistry,
+      allowedKeys: config.allowedKeys,
+      endpoints: config.endpoints,
+      storageClasses: storageClassesOf(caches.storageClasses.values()),
+      heapDumpVolume: heapDumpVolume(),
+    },
   }
 }
 

@@ -1,10 +1,11 @@
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { compareBytes, describeBytes, parseBytes } from '../../../shared/kubernetes/quantity.ts'
 import { type ClaimGroup, claimGroups, claimsOfGroup, groupNames } from '../../resources/data-claims.ts'
-import { groupsOf, secretsNeeded } from '../../resources/database.ts'
+import { groupsOf, type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
+import { type DatabaseFacts, refusals } from '../../resources/database-rules.ts'
 import { type SiteRules, stateOf, withinRules } from '../../resources/foreign-database.ts'
 import { volumeAnnotation } from '../../resources/kept-volume.ts'
-import type { Secrets } from '../../resources/kind.ts'
+import type { DatabaseTarget, Secrets } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
 import { fitsNode, foreignValues, renamed, volumeNodeAffinity } from '../../resources/node-affinity.ts'
 import { lastingVolumeAnnotations, type VolumeManifest } from '../../resources/volume-manifest.ts'
@@ -66,7 +67,7 @@ export type ImportScene = {
   nodes: readonly KubernetesObject[]
   storageClass(name: string): KubernetesObject | undefined
   hostFolders: readonly string[]
-  site: SiteRules
+  site: SiteRules & Pick<DatabaseFacts, 'storageClasses' | 'heapDumpVolume' | 'endpoints'>
 }
 
 /** A database of a region file, with its secrets if somebody has opened them. */
@@ -105,7 +106,9 @@ export function judge(given: ImportedDatabase, scene: ImportScene, hosts: Readon
     ...missingClasses(groups, exported, scene),
     ...volumes.flatMap((volume) => obstaclesOf(volume, `${project}/${id}`, scene)),
     ...secretsMissing(exported),
-    ...faults.map((message): ImportObstacle => ({ code: 'not-allowed', message })),
+    ...[...faults, ...refusedHere({ kind: 'database', project, database: id }, sized.entry.body, scene)].map(
+      (message): ImportObstacle => ({ code: 'not-allowed', message }),
+    ),
   ]
   if (obstacles.length > 0) return { verdict: tell('refused', obstacles), entry }
   const found = volumes.some(({ metadata }) => scene.volume(metadata.name) !== undefined)
@@ -119,6 +122,18 @@ function asRequested(given: ImportedDatabase, site: SiteRules): { exported: Impo
   const target = { kind: 'database' as const, project, database: body.id }
   const { cratedb, notes, faults } = withinRules(foreign, target, site)
   return { exported: { ...given, cratedb, body: { ...stateOf(target, cratedb, body), suspended: body.suspended } }, notes, faults }
+}
+
+/**
+ * What the rules for a new database say against it, except that another tool may have made several groups. Classes that are missing are told once,
+ * and the quota of its project adds up over all of the file.
+ */
+function refusedHere(target: DatabaseTarget, body: StoredDatabaseSpec, { site }: ImportScene): string[] {
+  const nothing = { databases: 0, volumes: 0, bytes: 0n }
+  const wanted = { ...body, suspended: false }
+  const found = refusals({ ...site, target, wanted, current: undefined, project: undefined, siblings: [], retained: nothing })
+  const told = found.flatMap(({ faults }) => faults).filter(({ path }) => path !== '/otherGroups' && !path.endsWith('/disk/storageClass'))
+  return told.map(({ path, message }) => `${path} ${message}`)
 }
 
 /** A deleted database as it is kept here: its volumes have the names of hosts here, and the labels by which they are known. */

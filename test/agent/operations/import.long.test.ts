@@ -425,6 +425,20 @@ test('after it was deleted, a database comes back on the volumes that stand here
   )
 })
 
+test('a label that this region does not allow is refused in the plan, before anything is made', async () => {
+  const written = await fileWith(['eddy'], (spec, node) => {
+    ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-eddy-${node}`
+  })
+  const content = contentOf(written)
+  const databases = content.databases.map((each) => ({ ...each, body: { ...each.body, labels: { 'policies.example/exempt': 'true' } } }))
+  const plan = await importing(await writeRegionFile({ ...content, databases }), 'oldClusterIsGone=true&olderFile=true&dryRun=true')
+  const [verdict] = plan.body.import.databases
+  assert.equal(verdict.verdict, 'refused', plan.text)
+  const [{ code, message }] = verdict.obstacles
+  assert.equal(code, 'not-allowed')
+  assert.match(message, /^\/labels\/policies.example~1exempt is not allowed: this region allows/)
+})
+
 test('a quota without room refuses a database, and says so', async () => {
   await succeeds(scene, 'PUT', '/v1/projects/harbour', { displayName: 'Harbour authority', quota: { databases: 1 } })
   const written = await fileWith(['neap'], (spec, node) => {

@@ -29,6 +29,15 @@ const premium: KubernetesObject = {
   },
 }
 
+/** What the site allows. */
+const site: ImportScene['site'] = {
+  imageRegistry: 'registry.example/crate',
+  allowedKeys: { labels: ['example.org/'], annotations: [] },
+  storageClasses: [{ name: 'crate-premium', provisioner: 'ebs.csi.aws.com', expandable: true, reclaims: true, isDefault: false }],
+  heapDumpVolume: { size: '64Gi', storageClass: undefined },
+  endpoints: { allowed: [], clusterNetworks: () => [], namespaces: [] },
+}
+
 /** An empty cluster with the storage class of the sample, and a node in its zone. */
 function scene({ volumes = [], ...given }: Partial<ImportScene> & { volumes?: StandingVolume[] } = {}): ImportScene {
   return {
@@ -38,7 +47,7 @@ function scene({ volumes = [], ...given }: Partial<ImportScene> & { volumes?: St
     nodes: [node('quay-1')],
     storageClass: (name) => (name === 'crate-premium' ? premium : undefined),
     hostFolders: ['/srv/volumes'],
-    site: { imageRegistry: 'registry.example/crate', allowedKeys: { labels: ['example.org/'], annotations: [] } },
+    site,
     ...given,
   }
 }
@@ -49,6 +58,9 @@ function placed(change: (spec: Record<string, unknown>) => void, id = 'tidal-gau
   for (const { spec } of entry.volumes) change(spec)
   return entry
 }
+
+/** The sample with other members. */
+const with_ = (body: Partial<ExportedDatabase['body']>): ExportedDatabase => ({ ...sample, body: { ...sample.body, ...body } })
 
 /** Its volumes as they stand, in this phase. */
 const standing = (entry: ExportedDatabase, change: Partial<StandingVolume> = {}): StandingVolume[] =>
@@ -139,7 +151,6 @@ test('a deleted database of the file comes back within the rules of the site, to
     spec.cluster.imageRegistry = 'mallory.example/crate'
   })
   const record = { project: 'harbour', database: body.id, cratedb } as never
-  const { site } = scene()
   const here = deletionHere({ id: 'tidal-gauge.0f3a9c1e', record, volumes }, hosts, site)
   assert.match(JSON.stringify(here.record.cratedb), /"imageRegistry":"registry.example\/crate"/)
 })
@@ -265,6 +276,30 @@ const refused: { name: string; entry?: ExportedDatabase; in?: ImportScene; code:
     }),
     code: 'not-allowed',
     says: /its setting auth.trust.http_default_user/,
+  },
+  {
+    name: 'it has a label that this region does not allow',
+    entry: with_({ labels: { 'example.org/unit': 'tides', 'policies.example/exempt': 'true' } }),
+    code: 'not-allowed',
+    says: /^\/labels\/policies\.example~1exempt is not allowed: this region allows example\.org\//,
+  },
+  {
+    name: 'it has an annotation that this region does not allow',
+    entry: with_({ annotations: { 'sidecar.istio.io/inject': 'true' } }),
+    code: 'not-allowed',
+    says: /^\/annotations\/sidecar\.istio\.io~1inject is not allowed: this region allows no annotations/,
+  },
+  {
+    name: 'its backups go to an address inside the cluster',
+    entry: with_({ snapshots: { s3: { bucket: 'harbour', endpointUrl: 'https://minio.storage.svc' }, keep: 7 } }),
+    code: 'not-allowed',
+    says: /^\/snapshots\/s3\/endpointUrl must be outside the cluster/,
+  },
+  {
+    name: 'the operator gives each node a volume of a class that is missing',
+    in: scene({ site: { ...site, heapDumpVolume: { size: '64Gi', storageClass: 'of-the-former-cluster' } } }),
+    code: 'not-allowed',
+    says: /^\/nodes cannot start here: .* heap-dump volume of the storage class of-the-former-cluster/,
   },
   {
     name: 'another tool made it with a storage class that is missing',
