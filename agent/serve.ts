@@ -24,11 +24,11 @@ import { CloudClock } from './cloud/cloud-clock.ts'
 import { readIdentityKey } from './cloud/kubernetes-store.ts'
 import { followRegistration, registrationReadiness, type ShownRegistration } from './cloud/registration/cache.ts'
 import type { AgentConfig } from './config.ts'
+import { createBackupRecords } from './controllers/backup-records.ts'
 import { createBackupSchedule } from './controllers/backups.ts'
 import { createCollector } from './controllers/collector.ts'
 import { createDeletionController } from './controllers/deletions.ts'
 import { createProjectController } from './controllers/projects.ts'
-import { createRehearsalRecords } from './controllers/rehearsal-records.ts'
 import { createRehearsalSchedule } from './controllers/rehearsal-schedule.ts'
 import { createRehearsalController } from './controllers/rehearsals.ts'
 import { createRetainedController } from './controllers/retained-databases.ts'
@@ -186,7 +186,7 @@ function controllersOf(config: AgentConfig, known: ControllerParts): Part[] {
     createRetainedController({ namespace, foundAfterMs: 15_000 }, { ...known, expiryTime: () => expiryTime.now() }),
     createRehearsalController({ namespace }, known),
     createBackupSchedule({}, { ...known, careful: known.clocks.careful }),
-    createRehearsalRecords(known),
+    createBackupRecords(known),
     createRehearsalSchedule({}, { ...known, careful: known.clocks.careful }),
   ]
 }

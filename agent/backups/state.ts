@@ -8,7 +8,8 @@ const schema = z.looseObject({
   /** The schedule, when it was set, and since when its runs count: from then on, or from the last of its runs that was taken into account. */
   schedule: z.object({ cron: z.string(), since: moment, set: moment.optional() }).optional(),
   lastSuccess: z.object({ at: moment, startedAt: moment, snapshot: z.string() }).optional(),
-  lastFailure: z.object({ at: moment, reason: z.string(), message: z.string() }).optional(),
+  /** Earlier versions did not name the operation. */
+  lastFailure: z.object({ at: moment, operation: z.string().optional(), reason: z.string(), message: z.string() }).optional(),
   /** Failures since the last success. */
   failures: z.int().min(0).optional(),
   /** What became of the rehearsals of its restore. */

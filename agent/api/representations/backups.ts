@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { nextRun, parseCron } from '../../backups/cron.ts'
+import { failureOf, uncountedFailures } from '../../backups/failures.ts'
 import { readBackupState } from '../../backups/state.ts'
 import type { DatabaseView } from '../../region/database-view.ts'
 import type { StoredDatabaseSpec } from '../../resources/database.ts'
-import { hasEnded, phaseOf } from '../../resources/operation.ts'
 
 const moment = z.iso.datetime()
 
@@ -30,24 +30,22 @@ export const backupsSchema = z
   .describe("Skerry's own backups; absent where none are set up")
   .meta({ example: { failures: 0 } })
 
-/** From the state on the CrateDB, and the ledger for what ended without writing there: a deadline that passed. Pure. */
+/** From the state on the CrateDB, and the ledger for what could not be written there yet. Pure. */
 export function backupsOf(
   { object, operations }: DatabaseView,
   { snapshots }: StoredDatabaseSpec,
 ): z.input<typeof backupsSchema> | undefined {
   if (!object || !snapshots) return undefined
   const { schedule, lastSuccess, lastFailure, failures = 0 } = readBackupState(object)
-  const ended = operations.findLast((operation) => operation.spec.action === 'backup' && hasEnded(operation))
-  const failed = ended && phaseOf(ended) === 'Failed' ? ended.status : undefined
-  const untold =
-    failed?.endedAt !== undefined && Date.parse(failed.endedAt) > Date.parse(lastFailure?.at ?? '1970-01-01T00:00:00Z') + 60_000
+  const uncounted = uncountedFailures(operations, object)
+  const last = uncounted.at(-1)
   const cron = snapshots.schedule === undefined ? undefined : parseCron(snapshots.schedule)
   const next = cron && schedule && schedule.cron === snapshots.schedule ? nextRun(cron, Date.parse(schedule.since)) : undefined
-  const failure = untold ? { at: failed.endedAt as string, reason: failed.reason ?? 'Failed', message: failed.message ?? '' } : lastFailure
+  const failure = last ? failureOf(last) : lastFailure
   return {
     ...(next !== undefined && { nextDueAt: new Date(next).toISOString() }),
     ...(lastSuccess && { lastSuccess }),
-    ...(failure && { lastFailure: failure }),
-    failures: failures + (untold ? 1 : 0),
+    ...(failure && { lastFailure: { at: failure.at, reason: failure.reason, message: failure.message } }),
+    failures: failures + uncounted.length,
   }
 }

@@ -1,6 +1,7 @@
 import { isProblem, type Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { withoutSecrets } from '../../../shared/without-secrets.ts'
+import { scheduleOf, type Verdict } from '../../backups/failures.ts'
 import { readBackupState, shortened } from '../../backups/state.ts'
 import {
   crateErrors,
@@ -35,7 +36,7 @@ type BackupNote = {
   /** How often the database did not answer. */
   silent?: number
   /** Why the backup has failed; what is left is to clean up and to record it. */
-  verdict?: { reason: string; message: string; action?: string }
+  verdict?: Verdict
 }
 
 type Context = WorkContext<DatabaseTarget>
@@ -150,7 +151,7 @@ async function advanceSnapshot(backup: Backup): Promise<Progress> {
   const { startedAt, at } = timesOf(context, found)
   const folder = await folderOf(context, snapshots, readBackupState(current), snapshot)
   const waiting = await recordBackupState(context, current, {
-    ...scheduleOf(backup),
+    ...scheduleOf(context.operation, current),
     lastSuccess: { at, startedAt, snapshot },
     failures: 0,
     folder,
@@ -215,7 +216,7 @@ function counted({ tables, totalShards }: Snapshot): string {
 /** Most failures that are told. */
 const mostFailures = 3
 
-function verdictOn({ name, state, failures, reason, totalShards }: Snapshot): NonNullable<BackupNote['verdict']> {
+function verdictOn({ name, state, failures, reason, totalShards }: Snapshot): Verdict {
   const told = failures.slice(0, mostFailures).join(' ')
   const more = failures.length > mostFailures ? ` and ${failures.length - mostFailures} more` : ''
   const of = totalShards === undefined ? '' : ` of ${totalShards}`
@@ -268,7 +269,7 @@ async function silence(context: Context, problem: Problem | undefined): Promise<
   }
   const silent = (note.silent ?? 0) + 1
   await remember(context, { silent })
-  return { next: 'wait', message: said, recheckMs: Math.min(10_000, 250 * 2 ** silent) }
+  return { next: 'wait', message: await masked(context, said), recheckMs: Math.min(10_000, 250 * 2 ** silent) }
 }
 
 async function remember(context: Context, change: BackupNote): Promise<void> {
@@ -277,38 +278,28 @@ async function remember(context: Context, change: BackupNote): Promise<void> {
 }
 
 /** The backup has failed. That is remembered first, so that it stays so whatever happens while it is cleaned up and recorded. */
-async function fail(context: Context, { reason, message, action }: NonNullable<BackupNote['verdict']>): Promise<Progress> {
+async function fail(context: Context, { reason, message, action }: Verdict): Promise<Progress> {
   await remember(context, {
     verdict: { reason, message: shortened(await masked(context, message)), ...(action !== undefined && { action }) },
   })
   return { next: 'again' }
 }
 
-async function conclude(
-  { context, current, note }: Omit<Backup, 'snapshots'>,
-  verdict: NonNullable<BackupNote['verdict']>,
-): Promise<Progress> {
+async function conclude({ context, current, note }: Omit<Backup, 'snapshots'>, verdict: Verdict): Promise<Progress> {
   const left = await dropUnfinished(context)
   const { reason, message, action } = verdict
-  const state = readBackupState(current)
+  const { failures = 0, lastFailure } = readBackupState(current)
+  const operation = context.operation.metadata.name
   const waiting = await recordBackupState(context, current, {
-    ...scheduleOf({ context, current }),
-    lastFailure: { at: new Date(context.clock.now()).toISOString(), reason, message },
-    failures: (state.failures ?? 0) + 1,
+    ...scheduleOf(context.operation, current),
+    lastFailure: { at: new Date(context.clock.now()).toISOString(), operation, reason, message },
+    // It may have been counted by an agent that did not come to record the end.
+    failures: lastFailure?.operation === operation ? failures : failures + 1,
     ...(note.snapshot !== undefined && { repository: String(context.operation.status?.result?.repository) }),
   })
   if (waiting) return waiting
   const said = left === undefined ? action : [left, action].filter(Boolean).join(' ')
   return { next: 'failed', reason, message, ...(said !== undefined && { action: said }) }
-}
-
-/** The run of the schedule that this backup is, if it is one: the next one is counted from it. */
-function scheduleOf({ context, current }: Pick<Backup, 'context' | 'current'>) {
-  const { schedule, due } = (context.operation.spec.parameters ?? {}) as { schedule?: string; due?: string }
-  if (schedule === undefined || due === undefined) return {}
-  const present = readBackupState(current).schedule
-  // Another schedule was set meanwhile: it has its own beginning.
-  return present && present.cron !== schedule ? {} : { schedule: { ...present, cron: schedule, since: due } }
 }
 
 const fates: Record<string, string> = {

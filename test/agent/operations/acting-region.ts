@@ -1,6 +1,6 @@
+import { createBackupRecords } from '../../../agent/controllers/backup-records.ts'
 import { createDeletionController } from '../../../agent/controllers/deletions.ts'
 import { createProjectController } from '../../../agent/controllers/projects.ts'
-import { createRehearsalRecords } from '../../../agent/controllers/rehearsal-records.ts'
 import { createRehearsalController } from '../../../agent/controllers/rehearsals.ts'
 import { createRetainedController } from '../../../agent/controllers/retained-databases.ts'
 import { createVolumeController } from '../../../agent/controllers/volumes.ts'
@@ -272,7 +272,7 @@ async function startHalf(actions: Actions, admin: Cluster, standIns: StandIns, c
     { ...tools, actions, journal, caches, lease, obstacles, sql, requests },
   )
   const waiting = createWaitingNotes({ namespace, parallelism: 8 }, { ...tools, journal, caches, lease, queue: executor })
-  const records = createRehearsalRecords({ ...tools, caches, journal, lease })
+  const records = createBackupRecords({ ...tools, caches, journal, lease })
   const rehearsals = createRehearsalController({ namespace }, { ...tools, caches, journal, lease, accepted, requests })
   const controllers = [projects, volumes, deletions, recorder, retained, rehearsals, records]
   const parts = [...Object.values(caches), operator, journal, ...controllers, executor, waiting]

@@ -3,6 +3,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { isOurs } from '../../../agent/backups/statements.ts'
 import type { BucketPlace, Finding } from '../../../agent/bucket/index.ts'
 import { actions } from '../../../agent/operations/actions/index.ts'
+import { DatabaseRefusal } from '../../../agent/region/sql.ts'
 import type { Operation } from '../../../agent/resources/operation.ts'
 import { kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { until } from '../../cluster/index.ts'
@@ -380,4 +381,66 @@ test('it is refused where it cannot be, and a plan writes nothing', async () => 
   assert.match(suspended.body.detail, /suspended/)
   assert.equal((await scene.api.call('GET', `${path}/snapshots`)).status, 409)
   await sent('POST', `${path}/actions/resume`, {})
+})
+
+// The clock of the region does not come back from there: these are the last ones.
+const deadlines = [
+  { name: 'while its snapshot is taken', step: 'snapshot', hold: () => Object.assign(database().behaviour, { held: true }) },
+  {
+    name: 'while it waits for the snapshot of somebody else',
+    step: 'repository',
+    hold: () => Object.assign(database(), { snapshotStatement: 'CREATE SNAPSHOT system_backup.now ALL' }),
+  },
+]
+for (const { name, step, hold } of deadlines) {
+  test(`a backup whose time is up ${name} is counted as a failure, once`, async () => {
+    await backup()
+    const [good] = names()
+    hold()
+    const operation = await during(await accepted(), step)
+    scene.region.pass(25 * 3_600_000)
+    const { status } = await scene.region.ended(operation)
+    assert.deepEqual([status?.phase, status?.reason], ['Failed', 'DeadlineExceeded'])
+    Object.assign(database().behaviour, usual)
+    database().snapshotStatement = undefined
+    const known = await until('it is counted', async () => {
+      const state = await stateOf()
+      return state.failures > 0 && state
+    })
+    assert.deepEqual([known.failures, known.lastFailure.reason, known.lastFailure.message], [1, 'DeadlineExceeded', status?.message])
+    assert.equal(known.lastSuccess.snapshot, good)
+    await until('the API says so', async () => {
+      const { failures, lastFailure } = (await scene.api.call('GET', path)).body.status.backups
+      return failures === 1 && lastFailure.reason === 'DeadlineExceeded'
+    })
+    // Whoever leads next looks at the whole ledger.
+    scene.region.lead(false)
+    scene.region.lead(true)
+    bucket().fault = 'denied'
+    await failed()
+    assert.equal((await stateOf()).failures, 2)
+    bucket().fault = undefined
+  })
+}
+
+test('a backup whose snapshot was taken in time is none that failed, although old ones are not dropped by its deadline', async () => {
+  await backup()
+  const folder = bucket().folders.get('harbour-1/harbour/gauge')
+  assert.ok(folder?.[0])
+  folder.push({ ...folder[0], name: 'skerry_20990101000000' }, { ...folder[0], name: 'skerry_20990102000000' })
+  scene.region.interceptSql(async (statement, send) => {
+    if (!statement.startsWith('DROP SNAPSHOT')) return send()
+    throw new DatabaseRefusal('database', 'ConcurrentSnapshotExecutionException[another one]', 5030)
+  })
+  const operation = await during(await accepted(), 'retention')
+  scene.region.pass(25 * 3_600_000)
+  const { status } = await scene.region.ended(operation)
+  scene.region.interceptSql()
+  assert.deepEqual([status?.phase, status?.reason], ['Failed', 'DeadlineExceeded'])
+  const shown = await until('its end is known', async () => {
+    const { operation: open, backups } = (await scene.api.call('GET', path)).body.status
+    return open === null && backups
+  })
+  assert.equal(shown.failures, 0)
+  assert.ok(Date.parse(shown.lastSuccess.at) >= Date.parse(status?.startedAt ?? ''))
 })

@@ -40,7 +40,11 @@ function scene(step: Partial<StepRecord>, answer: Answer, cratedb = standing()) 
   const asked: string[] = []
   const patched: unknown[] = []
   const context = {
-    operation: { spec: { parameters: { schedule: '30 3 * * *', due: '2026-11-30T03:30:00.000Z' } }, status },
+    operation: {
+      metadata: { name: 'op-0000000042' },
+      spec: { parameters: { schedule: '30 3 * * *', due: '2026-11-30T03:30:00.000Z' } },
+      status,
+    },
     target,
     clock,
     sql: {
@@ -112,6 +116,17 @@ test('a failure does not forget when its schedule was set: by that, the alert kn
   assert.equal(state().failures, 29)
 })
 
+test('a failure that was counted before the agent died is not counted again', async () => {
+  const cratedb = standing()
+  const lastFailure = { at: '2026-01-01T00:00:00.000Z', operation: 'op-0000000042', reason: 'SnapshotFailed', message: 'no space left' }
+  const before = JSON.stringify({ failures: 3, lastFailure })
+  cratedb.metadata.annotations = { ...cratedb.metadata.annotations, 'skerry.dev/backups': before }
+  const verdict = { reason: 'SnapshotFailed', message: 'no space left' }
+  const { context, state } = scene({ note: { snapshot, begun: true, verdict } }, () => [], cratedb)
+  assert.equal((await advance(context)).next, 'failed')
+  assert.equal(state().failures, 3)
+})
+
 test('a database that does not answer before a snapshot has begun holds up others for two minutes', async () => {
   const { context } = scene({ name: 'repository', note: {} }, silent)
   let waited = 0
@@ -141,6 +156,16 @@ test('what CrateDB repeats of the words of a store has no key of the bucket in i
     assert.match(text, /S3Exception: The \[masked\] \[masked\] and its secret are refused/)
     assert.doesNotMatch(text, /AKIA/)
   }
+})
+
+test('nor has what is told while the database is asked again', async () => {
+  const { DatabaseRefusal } = await import('../../../../agent/region/sql.ts')
+  const { context } = scene({ note: { snapshot, begun: true } }, () => {
+    throw new DatabaseRefusal('database', 'UnavailableShardsException: Credential=AKIA', 5035)
+  })
+  const progress = await advance(context)
+  assert.ok(progress.next === 'wait')
+  assert.match(progress.message ?? '', /Credential=\[masked\]/)
 })
 
 const clocks = [

@@ -4,6 +4,7 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import { mergePatch } from '../../shared/kubernetes/patch.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
 import type { Part } from '../../shared/lifecycle.ts'
+import { failureOf, scheduleOf, uncountedFailures } from '../backups/failures.ts'
 import { type BackupState, backupStatePatch, readBackupState, shortened } from '../backups/state.ts'
 import type { Journal } from '../operations/journal.ts'
 import { type LeaderTools, Queue } from '../operations/queue.ts'
@@ -11,30 +12,31 @@ import type { Caches } from '../region/caches.ts'
 import { readOperatorRun } from '../resources/cratedb-run.ts'
 import { type DatabaseTarget, namespaceOf } from '../resources/kind.ts'
 import { fieldManager } from '../resources/labels.ts'
-import { isRehearsal, type Operation, phaseOf, targetKey, targetOf } from '../resources/operation.ts'
+import { isBackup, isRehearsal, type Operation, phaseOf, targetKey, targetOf } from '../resources/operation.ts'
 
 const retry = { baseMs: 200, capMs: 30_000 }
 /** While the operator works on the database, in milliseconds. An edit in the middle of its run would change what it waits for. */
 const busyMs = 5_000
 
 /**
- * Records on a database how its last rehearsal has ended, since operations are collected. One that was cancelled, or gave way to another
- * request, says nothing about the backup.
+ * Records on a database how its last rehearsal has ended, and its backups that could not record their failure themselves, since operations
+ * are collected. One that was cancelled, or gave way to another request, says nothing about the backup.
  */
-export function createRehearsalRecords(
+export function createBackupRecords(
   parts: LeaderTools & { caches: Pick<Caches, 'databases' | 'operations'>; journal: Pick<Journal, 'all'> },
 ): Part {
   const { cluster, caches, journal } = parts
-  const log = parts.log.child({ controller: 'rehearsal records' })
-  const queue = new Queue({ name: 'rehearsal records', parallelism: 1, retry, handle, subscribe, addAll }, { ...parts, log })
+  const log = parts.log.child({ controller: 'backup records' })
+  const queue = new Queue({ name: 'backup records', parallelism: 1, retry, handle, subscribe, addAll }, { ...parts, log })
 
   async function handle(key: string): Promise<number | undefined> {
     const target = targetOf(key) as DatabaseTarget
-    const last = journal.all().findLast((each) => isVerdict(each) && targetKey(each.spec.target) === key)
     const path = pathOf(kinds.CrateDB, namespaceOf(target.project), target.database)
-    const database = last && (await unlessGone(readObject(cluster, path)))
-    const change = database && changeOf(database, last)
-    if (!change) return undefined
+    const database = await unlessGone(readObject(cluster, path))
+    if (!database) return undefined
+    const all = journal.all().filter(({ spec }) => targetKey(spec.target) === key)
+    const change = { ...rehearsalChange(database, all), ...backupChange(database, all) }
+    if (Object.keys(change).length === 0) return undefined
     if (readOperatorRun(database).state !== 'ended') return busyMs
     queue.mustAct()
     try {
@@ -48,7 +50,7 @@ export function createRehearsalRecords(
   }
 
   function hear(operation: Operation): void {
-    if (isVerdict(operation)) queue.add(targetKey(operation.spec.target))
+    if (isVerdict(operation) || isFailedBackup(operation)) queue.add(targetKey(operation.spec.target))
   }
 
   function addAll(): void {
@@ -67,15 +69,31 @@ function isVerdict(operation: Operation): boolean {
   return isRehearsal(operation) && ['Succeeded', 'Failed'].includes(phaseOf(operation))
 }
 
-/** What is to be written; undefined if that operation, or a later one, is recorded already. */
-function changeOf(database: KubernetesObject, { metadata, status }: Operation): Partial<BackupState> | undefined {
+function isFailedBackup(operation: Operation): boolean {
+  return isBackup(operation) && phaseOf(operation) === 'Failed'
+}
+
+/** What is to be written of failed backups; nothing if all are counted. */
+function backupChange(database: KubernetesObject, operations: readonly Operation[]): Partial<BackupState> {
+  const uncounted = uncountedFailures(operations, database)
+  const last = uncounted.at(-1)
+  if (!last) return {}
+  const { failures = 0 } = readBackupState(database)
+  return { ...scheduleOf(last, database), lastFailure: failureOf(last), failures: failures + uncounted.length }
+}
+
+/** What is to be written of rehearsals; nothing if the last one, or a later one, is recorded already. */
+function rehearsalChange(database: KubernetesObject, operations: readonly Operation[]): Partial<BackupState> {
+  const last = operations.findLast(isVerdict)
+  if (!last) return {}
+  const { metadata, status } = last
   const { rehearsal = {} } = readBackupState(database)
   const operation = metadata.name
   const at = status?.endedAt ?? ''
   const known = [rehearsal.lastSuccess, rehearsal.lastFailure]
-  if (known.some((each) => each && (each.at > at || (each.at === at && each.operation === operation)))) return undefined
+  if (known.some((each) => each && (each.at > at || (each.at === at && each.operation === operation)))) return {}
   // A new database of that name has nothing to do with rehearsals of the former one.
-  if (at < (database.metadata.creationTimestamp ?? '')) return undefined
+  if (at < (database.metadata.creationTimestamp ?? '')) return {}
   const { reason = '', message = '', result } = status ?? {}
   const verdict =
     status?.phase === 'Succeeded'
