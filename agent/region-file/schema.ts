@@ -17,6 +17,13 @@ export const regionFileBounds = {
   bytes: 64 * 1024 * 1024,
   /** Values in it, containers included. A database of three nodes has 170 of them, each of 24 bytes. */
   values: 3_000_000,
+  /** Objects among them. A database of three nodes has 51 of them, each of 60 bytes. */
+  objects: 800_000,
+  /**
+   * Shapes of its objects, which are their names in order. The file of 10,000 databases has fewer than a hundred; secrets that are open have a few
+   * more for each database and deleted database. `JSON.parse` keeps 250 bytes for each.
+   */
+  shapes: 100_000,
   /** Entries of one list at the top: projects, databases, deleted databases. */
   entries: 10_000,
   /** Volumes of one database: a hundred nodes with sixteen disks, and their masters. */
@@ -25,6 +32,8 @@ export const regionFileBounds = {
   members: 20_000,
   /** Levels of objects and lists. */
   depth: 32,
+  /** Levels of the text: beyond those above, so that what is too deep is told with its place. */
+  textDepth: 1_000,
   /** Once so many are found, the rest of the file is not judged: nobody reads them, and millions take half a minute. */
   faults: 10_000,
 } as const

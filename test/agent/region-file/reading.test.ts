@@ -91,6 +91,12 @@ const hostile: { name: string; bytes: () => Promise<Uint8Array>; path: string; s
   },
   { name: 'that is empty', bytes: async () => Buffer.from(' \n'), path: '', says: /is empty/ },
   { name: 'that is no JSON', bytes: async () => Buffer.from('kind: SkerryRegion\n'), path: '', says: /is not JSON/ },
+  {
+    name: 'that is JavaScript',
+    bytes: async () => Buffer.from('{document: {kind: "x", version: 1}, digest: 0}'),
+    path: '',
+    says: /is not JSON/,
+  },
   { name: 'that is no text', bytes: async () => Buffer.from([0x7b, 0xff, 0xfe]), path: '', says: /is not UTF-8/ },
   { name: 'that is something else', bytes: async () => Buffer.from('{"kind":"List"}'), path: '', says: /is no region file/ },
   { name: 'that is null', bytes: async () => Buffer.from('null'), path: '', says: /is no region file/ },
@@ -152,6 +158,19 @@ const hostile: { name: string; bytes: () => Promise<Uint8Array>; path: string; s
     bytes: () => edited(({ document }) => void Object.assign(document, { backups: Array.from({ length: 20_001 }, () => ({})) })),
     path: '/document/backups',
     says: /has more than 20,000 members/,
+  },
+  {
+    name: 'with a member twice',
+    bytes: async () =>
+      Buffer.from((await edited(() => undefined)).toString().replace('"fsType":"ext4"', '"fsType":"xfs","a":{"fsType":1},"fsType":"ext4"')),
+    path: '/document/databases/0/volumes/0/spec/csi/fsType',
+    says: /is given twice/,
+  },
+  {
+    name: 'with a member twice, once in another spelling',
+    bytes: async () => Buffer.from((await edited(() => undefined)).toString().replace('"digest":', '"\\u0064igest":"","digest":')),
+    path: '/digest',
+    says: /is given twice/,
   },
   {
     name: 'with a prototype',
