@@ -8,7 +8,7 @@ import type { StoredDatabaseSpec } from '../resources/database.ts'
 import { type DatabaseTarget, isKnownKind, namespaceOf, projectOf, type TargetInProject } from '../resources/kind.ts'
 import { annotation } from '../resources/labels.ts'
 import { isDeletion, isDeletionRecord, type Operation, targetKey } from '../resources/operation.ts'
-import { asItStood } from '../resources/retained-record.ts'
+import { asEntryHasIt } from '../resources/retained-record.ts'
 import { type Deleted, recordDeletion } from './deletion-record.ts'
 
 const retry = { baseMs: 200, capMs: 30_000 }
@@ -94,14 +94,11 @@ export function createDeletionController(
   return queue
 }
 
-/** An entry of the ledger is no place for more. In characters. */
-const mostRecorded = 64 * 1024
-
 /** What the deleted database was. */
 function lastSeen({ kind }: TargetInProject, object: KubernetesObject): Pick<Deleted, 'cratedb'> {
   if (kind !== 'database') return {}
-  const cratedb = asItStood(object)
-  return JSON.stringify(cratedb).length > mostRecorded ? {} : { cratedb }
+  const cratedb = asEntryHasIt(object)
+  return cratedb ? { cratedb } : {}
 }
 
 function isLeaving({ metadata }: KubernetesObject): boolean {

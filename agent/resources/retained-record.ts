@@ -101,8 +101,19 @@ export function asItStood({ metadata, spec = {} }: KubernetesObject): NonNullabl
   }
 }
 
+/** An entry of the ledger is no place for more. In characters. */
+const mostInEntry = 64 * 1024
+
+/** The same as an entry of the ledger has it; undefined if it is too large for one. */
+export function asEntryHasIt(object: KubernetesObject): RetainedDatabaseSpec['cratedb'] {
+  const cratedb = asItStood(object)
+  return JSON.stringify(cratedb).length > mostInEntry ? undefined : cratedb
+}
+
+type Recorded = { spec: Pick<RetainedDatabaseSpec, 'project' | 'database'> & { cratedb?: RetainedDatabaseSpec['cratedb'] | undefined } }
+
 /** The CrateDB as it was recorded; undefined if it is not known. */
-export function recordedCrateDB({ spec: { project, database, cratedb } }: RetainedDatabase): KubernetesObject | undefined {
+export function recordedCrateDB({ spec: { project, database, cratedb } }: Recorded): KubernetesObject | undefined {
   return (
     cratedb && {
       apiVersion: kinds.CrateDB.apiVersion,

@@ -3,19 +3,21 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { listed } from '../../region/obstacles/evidence.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
 import { storageClassesOf } from '../../region/status.ts'
+import { readDatabase } from '../../resources/cratedb.ts'
 import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database.ts'
 import { deletionConsequences } from '../../resources/database-plan.ts'
 import { desiredSecrets } from '../../resources/database-secrets.ts'
 import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kind.ts'
 import { deletion, type Operation } from '../../resources/operation.ts'
 import { usualDays } from '../../resources/project.ts'
+import { asEntryHasIt } from '../../resources/retained-record.ts'
 import { type AcceptedResource, isUnprotected } from '../accepted.ts'
-import { type DecisionParts, type Proposed, seconds } from '../deciding/decision.ts'
+import { type DecisionParts, type Proposed, sameJson, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import { isDone, noteObserved, type Progress, type WorkContext } from '../work/context.ts'
 import { readCrateDB } from '../work/database-steps.ts'
 import { isProtected, stillProtected } from '../work/protection.ts'
-import { howToHaveBack, noRecord, ownSecrets, recordDeleted } from '../work/retaining.ts'
+import { type AsAccepted, howToHaveBack, noRecord, ownSecrets, recordDeleted } from '../work/retaining.ts'
 import { type ClaimNotKept, claimsNotKept, keptVolumes, settleVolumes } from '../work/volumes.ts'
 import { type Action, type Asked, databaseRequest, flag } from './action.ts'
 
@@ -51,10 +53,20 @@ function decide(parts: DecisionParts, asked: Asked<DatabaseTarget, { retainVolum
   // What an earlier version accepted does not say it.
   const keepDays = parts.accepted.project(target.project)?.spec.keepDeletedDays ?? usualDays
   return {
-    parameters: { retainVolumes, ...(retainVolumes && { keepDays }), ...(isUnprotected(present) && { unprotected: true }) },
+    parameters: {
+      retainVolumes,
+      ...(retainVolumes && { keepDays, ...asAccepted(present) }),
+      ...(isUnprotected(present) && { unprotected: true }),
+    },
     timeoutSeconds: seconds(parts.config.timeouts.delete),
     plan: [stepOf(parts, target, { ...present, spec: { ...present.spec, retainVolumes } }, keepDays)],
   }
+}
+
+/** What it is, for its record: somebody else may delete the CrateDB before the operation does. While a change waits, what it will be. */
+function asAccepted({ spec, object }: AcceptedResource<StoredDatabaseSpec>): AsAccepted {
+  const cratedb = object && sameJson(spec, readDatabase(object)) ? asEntryHasIt(object) : undefined
+  return cratedb ? { cratedb } : { wanted: spec }
 }
 
 function stepOf(

@@ -1,11 +1,17 @@
 import { isProblem, Problem } from '../../../shared/errors.ts'
 import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import { unlessNamespaceGone } from '../../region/project-rights.ts'
-import { groupNames, isClaimOf } from '../../resources/data-claims.ts'
+import { claimGroups, claimsOfGroup, groupNames, isClaimOf } from '../../resources/data-claims.ts'
+import type { StoredDatabaseSpec } from '../../resources/database.ts'
 import { type DatabaseShape, readShape } from '../../resources/kept-volume.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
-import type { RetainedDatabase, RetainedDatabaseStatus, RetainedDatabaseVolume } from '../../resources/retained-database.ts'
+import type {
+  RetainedDatabase,
+  RetainedDatabaseSpec,
+  RetainedDatabaseStatus,
+  RetainedDatabaseVolume,
+} from '../../resources/retained-database.ts'
 import {
   type DeletedDatabase,
   type DeletionFacts,
@@ -58,6 +64,9 @@ export async function keepRecord(
   }
 }
 
+/** What a deletion says of its database, of before it began: the CrateDB as it stood, or the state that a waiting change had asked for. */
+export type AsAccepted = Pick<RetainedDatabaseSpec, 'cratedb' | 'wanted'>
+
 /**
  * The record of a database that an operation deletes: until when its data is kept was decided at acceptance. What earlier versions accepted
  * expires never, as they said.
@@ -69,12 +78,13 @@ export async function recordDeleted(
   volumes: RetainedDatabaseVolume[],
 ): Promise<string | undefined> {
   const { metadata, spec, status } = context.operation
-  const { keepDays } = (spec.parameters ?? {}) as { keepDays?: number }
+  const { keepDays, wanted, ...accepted } = (spec.parameters ?? {}) as { keepDays?: number } & AsAccepted
   const before = cratedb ? undefined : await ownRecord(context, target)
+  const stood = cratedb ?? recordedCrateDB(before ?? { spec: { ...target, cratedb: accepted.cratedb } })
   return keepRecord(
     context,
     target,
-    { cratedb: before ? recordedCrateDB(before) : cratedb, volumes: before?.spec.volumes ?? volumes },
+    { cratedb: stood, wanted: wanted && has(target, wanted, volumes) ? wanted : undefined, volumes: before?.spec.volumes ?? volumes },
     {
       origin: 'operation',
       // The same in every attempt.
@@ -85,6 +95,13 @@ export async function recordDeleted(
       keepDays,
     },
   )
+}
+
+/** Whether the volumes are those of that state: else nobody knows how far the change to it had come, and they alone say what there was. */
+function has({ database }: DatabaseTarget, wanted: StoredDatabaseSpec, volumes: RetainedDatabaseVolume[]): boolean {
+  const names = volumes.map(({ claim }) => claim.slice(claim.indexOf('/') + 1)).filter((name) => isClaimOf(name, database, undefined))
+  const expected = new Set(claimGroups(wanted).flatMap((group) => claimsOfGroup(database, group)))
+  return names.length === expected.size && names.every((name) => expected.has(name))
 }
 
 /** What an attempt before this one has recorded, while the CrateDB was there. */
