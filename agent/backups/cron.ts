@@ -40,6 +40,7 @@ function numbers(from: number, to: number, step: number): Set<number> {
 }
 
 const minuteMs = 60_000
+const minutesPerDay = 24 * 60
 
 /** A time that comes comes within 8 years: 29 February, around a year such as 2100. */
 const longestMs = 9 * 366 * 24 * 60 * minuteMs
@@ -52,6 +53,29 @@ export function nextRun(cron: Cron, after: number): number | undefined {
 /** The last time until a moment, that moment too; undefined if there never was one. */
 export function lastRun(cron: Cron, until: number): number | undefined {
   return search(cron, Math.floor(until / minuteMs) * minuteMs, -1)
+}
+
+/** The shortest time between two runs, in minutes; undefined for a schedule that never comes, or for one that comes less than twice. */
+export function shortestGap(cron: Cron): number | undefined {
+  const first = nextRun(cron, Date.UTC(2026, 0))
+  if (first === undefined) return undefined
+  const times = [...cron.hours].flatMap((hour) => [...cron.minutes].map((minute) => hour * 60 + minute)).sort((a, b) => a - b)
+  const gaps = times.slice(1).flatMap((time, index) => time - (times[index] ?? time) || [])
+  const overnight = (times[0] ?? 0) + minutesPerDay - (times.at(-1) ?? 0)
+  const shortest = Math.min(...gaps, hasNeighbours(cron) ? overnight : Number.POSITIVE_INFINITY)
+  if (Number.isFinite(shortest)) return shortest
+  const second = nextRun(cron, first)
+  return second === undefined ? undefined : (second - first) / minuteMs
+}
+
+/** Whether it comes on two days in a row. Days of the week meet the same days of the month again after 28 years. */
+function hasNeighbours(cron: Cron): boolean {
+  const comesOn = (day: number) => {
+    const date = new Date(day * minutesPerDay * minuteMs)
+    return cron.months.has(date.getUTCMonth() + 1) && isDay(cron, date)
+  }
+  const start = Date.UTC(2026, 0) / (minutesPerDay * minuteMs)
+  return Array.from({ length: 28 * 366 }, (_, index) => start + index).some((day) => comesOn(day) && comesOn(day + 1))
 }
 
 /** @param direction 1: later, -1: earlier */

@@ -35,11 +35,11 @@ const place = {
 const plan = {
   schedule: cron
     .optional()
-    .describe('When backups are taken, in UTC: five fields; only on request if left out')
+    .describe('When backups are taken, in UTC: five fields, at most every 15 minutes; only on request if left out')
     .meta({ example: '30 3 * * *' }),
   rehearse: cron
     .optional()
-    .describe('When a restore of the last backup is rehearsed, in UTC: five fields; only on request if left out')
+    .describe('When a restore of the last backup is rehearsed, in UTC: five fields, at most every 15 minutes; only on request if left out')
     .meta({ example: '30 5 * * 0' }),
   // Each look at the list makes CrateDB read two files of every snapshot there is.
   keep: z

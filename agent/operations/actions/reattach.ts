@@ -85,6 +85,7 @@ function decideOwn(parts: DecisionParts, asked: AskedReattach, entry: ImportedDa
     spec,
     secrets: { ...placeholders(spec, secrets), ...secrets },
     takesBack,
+    isStored: true,
   }))
   if (!decided) throw new TypeError('a database that does not stand cannot be unchanged')
   return decided

@@ -24,6 +24,7 @@ import { type DecisionParts, onlyUnprotects, type Proposed, refusal, sameJson, s
 import { leavingProblem, noSuchDatabase, projectAround } from './present.ts'
 import { differingSecrets } from './present-secrets.ts'
 import { retainedOf } from './retained.ts'
+import { tooFrequent } from './schedule-pace.ts'
 import { sharedFolder, withFolder } from './snapshot-folder.ts'
 
 type Present = AcceptedResource<StoredDatabaseSpec>
@@ -70,6 +71,7 @@ export function decideState(
     ...ownRules(given.spec, target, present),
     ...adoptedRules(given, present, secrets.changed),
     ...sharedFolder(target, wanted, present?.spec, parts),
+    ...(given.isStored ? [] : tooFrequent(wanted, present?.spec)),
     ...certainFaults(findings, (field) => `/snapshots/s3${field === undefined ? '' : `/${field}`}`),
   ]
   refuse(parts, wanted, { target, present, project: project.spec, secrets, ownFaults, takesBack: given.takesBack })
@@ -109,6 +111,8 @@ type Intent = {
   counts?: boolean
   /** The deleted database whose volumes it takes: they do not count twice. */
   takesBack?: string | undefined
+  /** It was accepted before, perhaps by an earlier version: in the region that a file is of. */
+  isStored?: boolean
 }
 
 /** What another tool made, and a request need not repeat: the other groups, and members with values that the schema of the API refuses. */

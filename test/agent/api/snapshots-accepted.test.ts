@@ -17,6 +17,9 @@ before(async () => {
   await region.standProject({ id: 'harbour' })
   await region.standDatabase('harbour', { id: 'plain' })
   await region.standDatabase('harbour', { id: 'saved', snapshots: { s3: { ...s3, basePath: 'x/y', ...keys }, keep: 7 } })
+  await region.standDatabase('harbour', {
+    ...{ id: 'often', snapshots: { s3: { ...s3, basePath: 'often', ...keys }, keep: 7, schedule: '* * * * *', rehearse: '0/5 * * * *' } },
+  })
 })
 afterEach(async () => {
   for (const { metadata, status } of region.journal.all())
@@ -115,5 +118,40 @@ test('a plan shows what becomes of them, and the keys only as masked', async () 
       ['CrateDB', 'saved', 'change'],
       ['Secret', 'snapshots-saved', 'delete'],
     ],
+  )
+})
+
+test('a schedule that comes more often than every 15 minutes is refused: each run is an entry of the ledger', async () => {
+  const says = (apart: string) => `must not fall due more often than every 15 minutes, as "0/15 * * * *" does: it has times ${apart} apart`
+  const { id: _, ...body } = smallDatabase({ id: 'new' })
+  const refused = [
+    await patch('saved', { schedule: '* * * * *', rehearse: '0/25 * * * *' }),
+    await region.call('PUT', `${databases}/new`, {
+      body: { ...body, snapshots: { s3: { ...s3, ...keys }, schedule: '* * * * *', rehearse: '0/25 * * * *' } },
+    }),
+  ]
+  for (const { status, body, text } of refused) {
+    assert.equal(status, 422, text)
+    assert.deepEqual(body.faults, [
+      { path: '/snapshots/schedule', message: says('one minute') },
+      { path: '/snapshots/rehearse', message: says('10 minutes') },
+    ])
+  }
+  const accepted = await patch('saved', { schedule: '0/15 * * * *', rehearse: '5,20,35,50 * * * *' })
+  assert.equal(accepted.status, 202, accepted.text)
+})
+
+test('one that a database has from before stays as long as it is not changed', async () => {
+  const other = await patch('often', { keep: 3 })
+  assert.equal(other.status, 202, other.text)
+  const { body: shown } = await region.call('GET', `${databases}/often`)
+  assert.deepEqual([shown.snapshots.schedule, shown.snapshots.rehearse], ['* * * * *', '0/5 * * * *'])
+  const again = await region.call('PUT', `${databases}/often`, { body: { ...shown, deletionProtection: true } })
+  assert.equal(again.status, 202, again.text)
+  const changed = await patch('often', { schedule: '0/5 * * * *', rehearse: '30 5 * * 0' })
+  assert.equal(changed.status, 422, changed.text)
+  assert.deepEqual(
+    changed.body.faults.map(({ path }: { path: string }) => path),
+    ['/snapshots/schedule'],
   )
 })

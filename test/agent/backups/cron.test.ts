@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lastRun, nextRun, parseCron } from '../../../agent/backups/cron.ts'
+import { lastRun, nextRun, parseCron, shortestGap } from '../../../agent/backups/cron.ts'
 import { cron as schema } from '../../../agent/resources/identifiers.ts'
 import { fc } from '../../shared/property.ts'
 
@@ -62,4 +62,47 @@ test('what the schema of the API takes is read, and between two runs there is no
 test('what is no schedule is none', () => {
   for (const text of ['', '@daily', '* * * *', '* * * * * *', '*/5 * * * *', '0/0 * * * *', 'x * * * *', '1-2-3 * * * *'])
     assert.equal(parseCron(text), undefined, text)
+})
+
+const gaps: [string, number | undefined][] = [
+  ['* * * * *', 1],
+  ['0/15 * * * *', 15],
+  ['0/25 * * * *', 10],
+  ['17 * * * *', 60],
+  ['30 3 * * *', 1440],
+  ['0 3 * * 1', 7 * 1440],
+  ['0,59 5 * * 1', 59],
+  // Over midnight, where the next day is one too; with both days named, either is enough.
+  ['0,50 0,23 * * *', 10],
+  ['0,50 0,23 13 * *', 50],
+  ['0,50 0,23 13 * 5', 10],
+  ['0,50 0,23 31,1 * *', 10],
+  ['0 0 31 2 *', undefined],
+  ['0/1 0 30 2 *', undefined],
+]
+for (const [text, gap] of gaps) {
+  test(`the shortest time between two runs of ${text} is ${gap} minutes`, () => assert.equal(shortestGap(parsed(text)), gap))
+}
+
+test('no two runs are closer than the shortest time', () => {
+  const numbers = (greatest: number) => fc.uniqueArray(fc.nat(greatest), { minLength: 1, maxLength: 3 }).map((all) => all.join(','))
+  const schedules = fc.tuple(
+    numbers(59),
+    numbers(23),
+    fc.constantFrom('*', '1', '1,31'),
+    fc.constant('*'),
+    fc.constantFrom('*', '1', '0,6'),
+  )
+  fc.assert(
+    fc.property(schedules, fc.nat(366), (fields, day) => {
+      const cron = parsed(fields.join(' '))
+      const gap = shortestGap(cron)
+      let at = nextRun(cron, Date.UTC(2026, 0, day))
+      for (let run = 0; run < 20 && at !== undefined; run += 1) {
+        const next = nextRun(cron, at)
+        if (next !== undefined) assert.ok(gap !== undefined && next - at >= gap * 60_000, `${fields.join(' ')}: ${gap}`)
+        at = next
+      }
+    }),
+  )
 })

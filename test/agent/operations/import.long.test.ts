@@ -175,6 +175,21 @@ test('imported again, everything stands already', async () => {
   assert.deepEqual(plan.body.import.counts, { ready: 0, 'volumes-found': 0, unchanged: 1, refused: 0 })
 })
 
+test('a schedule from an earlier version, that no request may set any more, comes back with its database', async () => {
+  const content = contentOf(
+    await fileWith(['often'], (spec, node) => {
+      ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-often-${node}`
+    }),
+  )
+  const snapshots = { s3: { bucket: 'harbour-snapshots', basePath: 'often' }, schedule: '* * * * *', keep: 7 }
+  const databases = content.databases.map((each) => ({ ...each, body: { ...each.body, snapshots } }))
+  const done = await importing(await writeRegionFile({ ...content, databases }), 'oldClusterIsGone=true&olderFile=true')
+  assert.deepEqual([done.status, done.body.phase], [200, 'Succeeded'], done.text)
+  const shown = await scene.api.call('GET', '/v1/projects/harbour/databases/often')
+  assert.deepEqual(shown.body.snapshots, snapshots)
+  await succeeds(scene, 'DELETE', '/v1/projects/harbour/databases/often?retainVolumes=false')
+})
+
 test('no Secret of an import is left once it has ended', async () => {
   // The executor deletes them itself, but only after the end is recorded: whoever waits for that may be earlier.
   await until('its Secrets are gone', async () => {
