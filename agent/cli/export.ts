@@ -13,7 +13,7 @@ import { readIdentityKey } from '../cloud/kubernetes-store.ts'
 import { withRegionFiles } from '../export/at-once.ts'
 import { filePlace } from '../export/places/file.ts'
 import type { MadeRegionFile } from '../export/places/place.ts'
-import { readRegionFile } from '../region-file/reading.ts'
+import { type ReadRegionFile, readRegionFile } from '../region-file/reading.ts'
 import { openSecrets, readEncryptionKey } from '../region-file/secrets.ts'
 import { originSentence } from '../region-file/signature.ts'
 import { objectName } from '../resources/identifiers.ts'
@@ -65,10 +65,11 @@ export async function exportCommand(argv: readonly string[], env: Env, { out, er
     const caller = await connectAsCaller(values, env)
     const configFile = env.SKERRY_AGENT_CONFIG ?? '/etc/skerry/agent.yaml'
     try {
-      const file = await made(caller, { ...values, configFile }, signal)
+      const { file, isConfigured } = await made(caller, { ...values, configFile }, signal)
+      const said = await saidOf(file, { ...values, isConfigured })
       if (values.out === undefined || values.out === '-') out(file.bytes.toString('utf8'))
       else await filePlace(values.out).write(file, signal)
-      err(await saidOf(file))
+      err(said)
       return exitCodes.ok
     } finally {
       caller.cluster.close()
@@ -85,7 +86,7 @@ async function made(
   { cluster, is }: Caller,
   { namespace, region, recipient, configFile }: Values,
   signal: AbortSignal,
-): Promise<MadeRegionFile> {
+): Promise<{ file: MadeRegionFile; isConfigured: boolean }> {
   const known = await configurationOf({ cluster, is }, { namespace, configFile })
   const id = region ?? known?.region.id
   if (id === undefined) throw new Error('the configuration of the agent cannot be read, so name the region: --region ID')
@@ -96,7 +97,8 @@ async function made(
   const config = { region: { id, ...(known?.region.id === id && known.region.name !== undefined && { name: known.region.name }) } }
   const log = createLog({ level: 'fatal', name: 'skerry-agent' })
   const given = { namespace, config, tunnel: known?.tunnel, recipientFile: recipient, key: () => keyOf(cluster, namespace) }
-  return withRegionFiles(given, { cluster, clock: systemClock, log }, signal, (files) => files.whole(signal))
+  const file = await withRegionFiles(given, { cluster, clock: systemClock, log }, signal, (files) => files.whole(signal))
+  return { file, isConfigured: known !== undefined }
 }
 
 /** Without the right to read it, the file is not signed, and says so. */
@@ -129,7 +131,10 @@ async function configurationOf(
   }
 }
 
-async function saidOf({ bytes }: MadeRegionFile): Promise<string> {
+type Where = { namespace: string; isConfigured: boolean }
+
+/** What is in a file, for people. @throws Error if there is nothing in it */
+async function saidOf({ bytes }: MadeRegionFile, where: Where): Promise<string> {
   const read = await readRegionFile(bytes)
   if (!read.ok) throw new Error(`the file that was made has a fault, please report it: ${read.faults[0]?.path} ${read.faults[0]?.message}`)
   const { databases, projects, retained } = read.document
@@ -137,7 +142,22 @@ async function saidOf({ bytes }: MadeRegionFile): Promise<string> {
   const [ofProjects, ofDatabases] = [counted(projects.length, 'project'), counted(databases.length, 'database')]
   const counts = `${ofProjects}, ${ofDatabases} with ${counted(volumes, 'volume')}, ${counted(retained.length, 'deleted database')}`
   const left = read.document.leftOut?.map(({ what, why }) => `Not in the file: ${what}: ${why}\n`) ?? []
-  return `${counts}.\n${left.join('')}${originSentence(read.origin)}\n`
+  return `${counts}.\n${nothingOfSkerry(read, where)}${left.join('')}${originSentence(read.origin)}\n`
+}
+
+/**
+ * After the loss of the namespace of Skerry alone, what stands is still wanted: that is a file. Where nothing stands either, it is another cluster,
+ * and its file could take the place of a good one.
+ *
+ * @returns a warning if the namespace is another one, or has lost everything
+ */
+function nothingOfSkerry({ document, origin }: Extract<ReadRegionFile, { ok: true }>, { namespace, isConfigured }: Where): string {
+  const { ledger, retained, projects, databases } = document
+  if (isConfigured || ledger.sequence > 0 || origin.by === 'key' || retained.length > 0) return ''
+  const nothing = `nothing of Skerry is in the namespace ${namespace}: no configuration, ledger, key or deleted database`
+  if (projects.length + databases.length === 0)
+    throw new Error(`${nothing}; and no project or database in the cluster. Name another cluster with --kubeconfig or --context`)
+  return `Warning: ${nothing}. If it is in another one, name that with --namespace, and export again.\n`
 }
 
 function counted(count: number, what: string): string {

@@ -156,3 +156,32 @@ test('a cluster that is not a region says what is missing', async () => {
   assert.equal(code, exitCodes.failed)
   assert.match(err, /^skerry-agent export: the configuration of the agent cannot be read, so name the region: --region ID/)
 })
+
+test('in a namespace without anything of Skerry, the file has what stands, with a warning', async () => {
+  const metadata = { name: 'elsewhere' }
+  await region.stand({ apiVersion: 'v1', kind: 'Namespace', metadata })
+  const path = join(folder, 'elsewhere.json')
+  const { code, err } = await exported('--namespace', 'elsewhere', '--region', 'harbour-1', '--out', path)
+  assert.equal(code, exitCodes.ok, err)
+  assert.match(
+    err,
+    /^Warning: nothing of Skerry is in the namespace elsewhere: no configuration, ledger, key or deleted database\. .*--namespace/m,
+  )
+  const read = await readRegionFile(await readFile(path))
+  assert.equal(read.ok && read.document.databases.length, 1)
+  // Where Skerry is, it says nothing of it.
+  assert.doesNotMatch((await exported()).err, /Warning/)
+})
+
+test('a cluster without anything of Skerry has no file, and the one before stays', async (t) => {
+  const bare = await startQuietRegion()
+  t.after(() => bare.close())
+  const kubeconfig = join(folder, 'bare-kubeconfig')
+  await writeFile(kubeconfig, bare.kubeconfig(), { mode: 0o600 })
+  const path = join(folder, 'kept.json')
+  await writeFile(path, 'the one before')
+  const { code, err } = await run(exportCommand, '--kubeconfig', kubeconfig, '--region', 'harbour-1', '--out', path)
+  assert.equal(code, exitCodes.failed, err)
+  assert.match(err, /^skerry-agent export: nothing of Skerry is in the namespace skerry: .* --kubeconfig or --context/)
+  assert.equal(await readFile(path, 'utf8'), 'the one before')
+})
