@@ -76,16 +76,32 @@ const dimensions: Dimension[] = [
   },
 ]
 
+/** What databases take together, in each dimension of a quota. */
+export type Usage = readonly bigint[]
+
+/** The sum over databases, and what was added up before. */
+export function usageOf(specs: readonly StoredDatabaseSpec[], { size }: QuotaFacts['heapDumpVolume'], before: Usage = []): Usage {
+  return dimensions.map(({ takenBy }, index) => specs.reduce((sum, spec) => sum + takenBy(spec, size), before[index] ?? 0n))
+}
+
 /** The dimensions in which a database would take more than its project's quota leaves. A request for no more than before passes. */
-export function quotaExceeded({ wanted, current, project, siblings, retained: sum, heapDumpVolume: { size } }: QuotaFacts): BodyFault[] {
+export function quotaExceeded({ siblings, ...facts }: QuotaFacts): BodyFault[] {
+  return facts.project?.quota ? exceededBeside(usageOf(siblings, facts.heapDumpVolume), facts) : []
+}
+
+/** The same beside other databases that were added up before. */
+export function exceededBeside(
+  others: Usage,
+  { wanted, current, project, retained: sum, heapDumpVolume: { size } }: Omit<QuotaFacts, 'siblings'>,
+): BodyFault[] {
   const { quota } = project ?? {}
   if (!quota) return []
-  return dimensions.flatMap(({ path, limit, takenBy, say, note = '', retained = () => 0n }) => {
+  return dimensions.flatMap(({ path, limit, takenBy, say, note = '', retained = () => 0n }, index) => {
     const most = limit(quota)
     if (most === undefined) return []
     const wants = takenBy(wanted, size)
     const has = current ? takenBy(current, size) : 0n
-    const used = siblings.reduce((sum, sibling) => sum + takenBy(sibling, size), 0n)
+    const used = others[index] ?? 0n
     const kept = retained(sum)
     if (wants <= has || wants + used + kept <= most) return []
     const keptFor = kept === 0n ? '' : ` ${describeRetained(sum)} kept, which a purge frees,`

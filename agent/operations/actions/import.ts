@@ -3,6 +3,7 @@ import canonicalize from 'canonicalize'
 import * as z from 'zod'
 import { type ImportItem, packItems } from '../../region-file/import/pieces.ts'
 import { countsOf, type GivenFile, type ImportPlan, importPlan, judgeAll, shownPlan } from '../../region-file/import/plan.ts'
+import { withinQuotas } from '../../region-file/import/quotas.ts'
 import { type SameData, sameDataIn, withoutSameData } from '../../region-file/import/same-data.ts'
 import {
   type DatabaseVerdict,
@@ -15,7 +16,7 @@ import {
 import { regionFileBounds } from '../../region-file/schema.ts'
 import type { RegionTarget, Step } from '../../resources/kind.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
-import { importAction, importSceneOf, readStandingRegion, regionFactsOf } from '../deciding/standing-region.ts'
+import { importAction, importSceneOf, quotaSceneOf, readStandingRegion, regionFactsOf } from '../deciding/standing-region.ts'
 import { maxPieceBytes } from '../request-secret.ts'
 import { advanceImport, importedAtOnce } from '../work/import.ts'
 import { type Action, type Asked, flag, regionRequest } from './action.ts'
@@ -103,7 +104,7 @@ async function prepare(parts: DecisionParts, asked: AskedImport): Promise<AskedI
   )
   const alone = await judgeAll(file, scene, hosts)
   const sameData = sameDataIn(alone, deletions)
-  const judged = withoutSameData(alone, sameData)
+  const judged = await withinQuotas(withoutSameData(alone, sameData), quotaSceneOf(parts, file.document))
   const items = itemsOf(file, judged, { deletions, scene, sameData })
   const pieces = await packItems(items, { maxBytes: maxPieceBytes, maxPieces })
   return { ...asked, standing: { ...standing, verdicts: judged.map(({ verdict }) => verdict), pieces } }

@@ -5,12 +5,11 @@ import { type StoredDatabaseSpec, secretsNeeded } from '../../resources/database
 import { quotaExceeded } from '../../resources/database-usage.ts'
 import { countsOf, createdAnew, withinRules } from '../../resources/foreign-database.ts'
 import type { DatabaseTarget, Secrets, Step } from '../../resources/kind.ts'
-import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { sumOfRetained } from '../../resources/retained-keeping.ts'
 import { decideState } from '../deciding/database-state.ts'
 import { type DecisionParts, type Proposed, refusal, seconds } from '../deciding/decision.ts'
 import { projectAround } from '../deciding/present.ts'
-import { retainedOf } from '../deciding/retained.ts'
+import { recordOf, retainedOf } from '../deciding/retained.ts'
 import { importSceneOf } from '../deciding/standing-region.ts'
 import { readVolumes } from '../deciding/standing-volumes.ts'
 import { maxPieceBytes } from '../request-secret.ts'
@@ -67,7 +66,7 @@ function decide(parts: DecisionParts, asked: AskedReattach): Proposed | undefine
   const proposed = entry.cratedb ? decideForeign(parts, entry) : decideOwn(parts, asked, entry)
   const { pieces } = standing
   const plan = [reserving(entry), ...proposed.plan.map((step) => ({ ...step, consequences: [...step.consequences, ...verdict.notes] }))]
-  const deleted = recordOf(parts, entry)
+  const deleted = recordOf(parts, entry)?.metadata.name
   const parameters = { volumes: entry.volumes.length, ...(deleted !== undefined && { deleted }) }
   return { ...proposed, parameters, pieces, plan, credentials: [] }
 }
@@ -80,7 +79,7 @@ function reserving({ volumes }: ImportedDatabase): Step {
 function decideOwn(parts: DecisionParts, asked: AskedReattach, entry: ImportedDatabase): Proposed {
   const { body, secrets = {} } = entry
   const spec = { ...body, suspended: false }
-  const takesBack = recordOf(parts, entry)
+  const takesBack = recordOf(parts, entry)?.metadata.name
   const decided = decideState(parts, asked, () => ({
     spec,
     secrets: { ...placeholders(spec, secrets), ...secrets },
@@ -100,18 +99,10 @@ function decideForeign(parts: DecisionParts, entry: ImportedDatabase): Proposed 
   const { project, body, cratedb } = entry
   const target: DatabaseTarget = { kind: 'database', project, database: body.id }
   const wanted = { ...body, suspended: false }
-  refuseOverQuota(parts, target, wanted, recordOf(parts, entry))
+  refuseOverQuota(parts, target, wanted, recordOf(parts, entry)?.metadata.name)
   const object = createdAnew(target, cratedb as NonNullable<typeof cratedb>, countsOf(body))
   const plan = [{ name: 'create', consequences: ['Makes the CrateDB as another tool had made it.'], objects: [object] }]
   return { wanted, timeoutSeconds: seconds(parts.config.timeouts.create), plan }
-}
-
-/** The record by which its volumes are kept here, if they are: they must not count twice. */
-function recordOf({ caches }: DecisionParts, { project, body, volumes }: ImportedDatabase): string | undefined {
-  const names = new Set(volumes.map(({ metadata }) => metadata.name))
-  const isIts = ({ spec }: RetainedDatabase) =>
-    spec.project === project && spec.database === body.id && spec.volumes.some(({ volume }) => names.has(volume))
-  return [...caches.retained.values()].find(isIts)?.metadata.name
 }
 
 /** The other rules are those of its verdict. @throws Problem `quota-exceeded` */

@@ -1,4 +1,5 @@
 import { keyOf } from '../../../shared/kubernetes/objects.ts'
+import type { ImportedDatabase } from '../../region-file/import/verdict.ts'
 import { namespaceOf } from '../../resources/kind.ts'
 import type { RetainedDatabase } from '../../resources/retained-database.ts'
 import { isTakenBackBy } from '../../resources/retained-work.ts'
@@ -22,4 +23,19 @@ export function retainedOf(
     const open = journal.unended({ kind: 'database', project, database })
     return !(uid !== undefined && standing?.metadata.uid === uid) && !open.some((operation) => isTakenBackBy(operation, record))
   })
+}
+
+/**
+ * The record by which the volumes of a database of a region file are kept here, if they are: they must not count twice.
+ * @param records those of its name, or all
+ */
+export function recordOf(
+  { caches }: Pick<DecisionParts, 'caches'>,
+  { project, body, volumes }: ImportedDatabase,
+  records: Iterable<RetainedDatabase> = caches.retained.values(),
+): RetainedDatabase | undefined {
+  const names = new Set(volumes.map(({ metadata }) => metadata.name))
+  const isIts = ({ spec }: RetainedDatabase) =>
+    spec.project === project && spec.database === body.id && spec.volumes.some(({ volume }) => names.has(volume))
+  return [...records].find(isIts)
 }

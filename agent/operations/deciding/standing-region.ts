@@ -3,8 +3,13 @@ import { type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes
 import { readObject } from '../../../shared/kubernetes/read.ts'
 import { storageClassesOf } from '../../region/status.ts'
 import type { GivenFile, RegionFacts } from '../../region-file/import/plan.ts'
+import type { QuotaScene } from '../../region-file/import/quotas.ts'
 import type { DatabaseVerdict, ImportScene } from '../../region-file/import/verdict.ts'
+import type { RegionContent } from '../../region-file/schema.ts'
+import type { RetainedDatabase } from '../../resources/retained-database.ts'
+import { sumOfRetained } from '../../resources/retained-keeping.ts'
 import type { DecisionParts } from './decision.ts'
+import { recordOf, retainedOf } from './retained.ts'
 import { readAllVolumes, type StandingVolumes } from './standing-volumes.ts'
 
 /** What an import meets in the cluster, as far as no cache has it. */
@@ -62,6 +67,30 @@ export function importSceneOf({ accepted, caches, config, heapDumpVolume }: Deci
       storageClasses: storageClassesOf(caches.storageClasses.values()),
       heapDumpVolume: heapDumpVolume(),
     },
+  }
+}
+
+/** What the quotas of the projects of a region file depend on. */
+export function quotaSceneOf(parts: DecisionParts, { projects }: RegionContent): QuotaScene {
+  const { accepted, caches, heapDumpVolume } = parts
+  const given = new Map(projects.map((spec) => [spec.id, spec]))
+  const counted = new Map<string, ReadonlySet<RetainedDatabase>>()
+  const countedOf = (project: string) => {
+    const records = counted.get(project) ?? new Set(retainedOf(project, parts))
+    counted.set(project, records)
+    return records
+  }
+  const nameOf = (project: string, database: string) => `${project}/${database}`
+  const byName = Map.groupBy(caches.retained.values(), ({ spec }) => nameOf(spec.project, spec.database))
+  return {
+    project: (id) => accepted.project(id)?.spec ?? given.get(id),
+    databases: (project) => accepted.databases(project).map(({ spec }) => spec),
+    retained: (project) => sumOfRetained(countedOf(project)),
+    takenBack(entry) {
+      const record = recordOf(parts, entry, byName.get(nameOf(entry.project, entry.body.id)) ?? [])
+      return record && countedOf(entry.project).has(record) ? sumOfRetained([record]) : undefined
+    },
+    heapDumpVolume: heapDumpVolume(),
   }
 }
 

@@ -29,6 +29,7 @@ export const obstacleCodes = [
   'volume-refused',
   'secrets-missing',
   'not-allowed',
+  'quota-exceeded',
 ] as const
 export type ImportObstacle = { code: (typeof obstacleCodes)[number]; message: string }
 

@@ -459,6 +459,10 @@ test('a quota without room refuses a database, and says so', async () => {
   const written = await fileWith(['neap'], (spec, node) => {
     ;(spec.csi as { volumeHandle: string }).volumeHandle = `vol-neap-${node}`
   })
+  const plan = await importing(written, 'oldClusterIsGone=true&olderFile=true&dryRun=true')
+  const [{ verdict, obstacles }] = plan.body.import.databases
+  assert.deepEqual([verdict, obstacles[0]?.code], ['refused', 'quota-exceeded'], plan.text)
+  assert.match(obstacles[0].message, /^1 database wanted, \d+ databases used by the project's other databases, 1 database allowed$/)
   const done = await importing(written, 'oldClusterIsGone=true&olderFile=true')
   assert.equal(done.body.phase, 'Failed', done.text)
   const [failure] = done.body.result.import.failures

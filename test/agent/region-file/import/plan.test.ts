@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { packItems, unpackItems } from '../../../../agent/region-file/import/pieces.ts'
 import { type ImportOptions, importPlan, judgeAll, type RegionFacts, shownPlan } from '../../../../agent/region-file/import/plan.ts'
+import { withinQuotas } from '../../../../agent/region-file/import/quotas.ts'
 import { sameDataIn, withoutSameData } from '../../../../agent/region-file/import/same-data.ts'
 import { deletionHere, type ImportScene, judge, type StandingVolume } from '../../../../agent/region-file/import/verdict.ts'
 import type { ExportedDatabase } from '../../../../agent/region-file/schema.ts'
@@ -462,6 +463,33 @@ test('of ten thousand databases the plan shows a thousand, those that are refuse
   assert.deepEqual(shown.counts, { ready: 9_990, 'volumes-found': 0, unchanged: 0, refused: 10 })
   assert.deepEqual([shown.databases.length, shown.more.databases], [1_000, 9_000])
   assert.ok(shown.databases.slice(0, 10).every(({ verdict }) => verdict === 'refused'))
+})
+
+test('the quota of a project is taken by the databases of the file one after the other, beside what is here, for ten thousand too', async () => {
+  const databases = Array.from({ length: 10_000 }, (_, index) => exportedDatabase('harbour', `tide-${index}`))
+  const judged = await judgeAll({ ...file, document: regionContent(databases) }, scene(), hosts)
+  const [project] = file.document.projects
+  assert.ok(project)
+  const gib = 2n ** 30n
+  const ofOne = 3n * (64n + 64n)
+  const kept = { databases: 1, volumes: 3, bytes: ofOne * gib }
+  const storage = `${ofOne * 5_002n}Gi`
+  const refusedOf = async (comesBack: string | undefined) => {
+    const quotas = await withinQuotas(judged, {
+      project: () => ({ ...project, quota: { storage } }),
+      databases: () => [exportedDatabase('harbour', 'stands').body],
+      retained: () => kept,
+      takenBack: ({ body }) => (body.id === comesBack ? kept : undefined),
+      heapDumpVolume: site.heapDumpVolume,
+    })
+    assert.equal(quotas.length, judged.length)
+    return quotas.filter(({ verdict }) => verdict.verdict === 'refused').map(({ verdict }) => verdict)
+  }
+  const refused = await refusedOf(undefined)
+  assert.deepEqual([refused.length, refused[0]?.database, refused[0]?.obstacles[0]?.code], [5_000, 'tide-5000', 'quota-exceeded'])
+  assert.match(refused[0]?.obstacles[0]?.message ?? '', /384 GiB of storage wanted, .* 384 GiB in 3 volumes of 1 deleted database kept/)
+  // What its volumes hold here already does not count twice.
+  assert.equal((await refusedOf('tide-7')).length, 4_999)
 })
 
 test('what an operation keeps of a file is in small pieces, each of which can be read alone', async () => {
