@@ -45,6 +45,8 @@ export async function readFileBody(c: ApiContext, file: FileBody, faults: FaultL
 
 async function read(c: ApiContext, file: FileBody, isPacked: boolean, faults: FaultList): Promise<unknown> {
   const sent = await readBytes(c, file.maxBytes)
+  if (!isPacked && sent[0] === 0x1f && sent[1] === 0x8b)
+    throw new Problem('invalid-request', 'The body is packed with gzip: send the header Content-Encoding: gzip with it.')
   const found = await file.read(isPacked ? await unpacked(sent, file.maxBytes) : sent, c.req.raw.signal)
   if (found.ok) return found.value
   faults.addAll(found.faults, found.more)

@@ -30,7 +30,11 @@ export type Accepting = { requests: OwnRequests; journal: Journal; caches: Pick<
 export function configFor(file: string | undefined, env: Env): AgentConfig {
   const path = file ?? env.SKERRY_AGENT_CONFIG ?? (existsSync(usualFile) ? usualFile : undefined)
   const loaded = loadConfig(agentConfig, { program: 'skerry-agent', version, argv: path === undefined ? [] : ['--config', path], env })
-  if (loaded.kind === 'exit') throw new Error(loaded.output.trimEnd())
+  if (loaded.kind === 'exit') {
+    const hint =
+      path === undefined ? `there is no ${usualFile}: run the command in a pod of the agent, or name the file with --config\n` : ''
+    throw new Error(`${hint}${loaded.output.trimEnd()}`)
+  }
   return loaded.config
 }
 

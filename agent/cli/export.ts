@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { systemClock } from '../../shared/clock.ts'
-import { isProblem } from '../../shared/errors.ts'
+import { isProblem, Problem } from '../../shared/errors.ts'
 import type { Cluster } from '../../shared/kubernetes/connection.ts'
 import { kinds, pathOf } from '../../shared/kubernetes/objects.ts'
 import { readObject } from '../../shared/kubernetes/read.ts'
@@ -126,7 +126,9 @@ async function configurationOf(
         ? await readFile(configFile, 'utf8')
         : (await readObject(cluster, pathOf(kinds.ConfigMap, namespace, 'skerry-agent')))?.data?.['agent.yaml']
     return configured.parse(parse(String(text)))
-  } catch {
+  } catch (error) {
+    // Whatever it is, the file could not be made either.
+    if (error instanceof Problem && error.type !== 'cluster-forbidden') throw error
     return undefined
   }
 }

@@ -68,7 +68,9 @@ export async function kubeconfigCredentials(files: string | readonly string[], c
       next.loadFromFile(file)
       kubeconfig.mergeConfig(next, Boolean(kubeconfig.currentContext))
     } catch (error) {
-      throw new Error(`the kubeconfig ${file} cannot be used: ${error instanceof Error ? error.message : error}`, { cause: error })
+      // Below its first line, a message of the parser shows a part of the file, whatever is in it.
+      const [why] = String(error instanceof Error ? error.message : error).split('\n', 1)
+      throw new Error(`the kubeconfig ${file} cannot be used: ${why}`, { cause: error })
     }
   }
   const where = [files].flat().join(', ')

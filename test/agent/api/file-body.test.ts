@@ -62,6 +62,7 @@ const cases: {
   { name: 'packed', body: () => gzipSync('packed'), headers: packed, status: 200, says: /^read packed$/ },
   { name: 'that is packed only by its header', body: () => 'plain', headers: packed, status: 400, says: /is not gzip/ },
   { name: 'that is packed and cut', body: () => gzipSync('cut').subarray(0, 12), headers: packed, status: 400, says: /ends early/ },
+  { name: 'that is packed, and does not say so', body: () => gzipSync('packed'), status: 400, says: /Content-Encoding: gzip/ },
   { name: 'that is packed otherwise', body: () => 'plain', headers: { 'content-encoding': 'br' }, status: 415, says: /takes gzip/ },
   { name: 'of another type', body: () => 'plain', headers: { 'content-type': 'text/plain' }, status: 415, says: /takes application\/json/ },
   { name: 'with a fault', body: () => 'bad', status: 422, says: /\/at.*is bad/ },

@@ -75,6 +75,22 @@ for (const { name, words, says } of wrong)
     assert.doesNotMatch(err, /\n\s+at /)
   })
 
+test('a kubeconfig that is none, and one of a cluster that does not answer, are told in one sentence', async () => {
+  const [garbage, silent] = [join(folder, 'garbage'), join(folder, 'silent')]
+  await writeFile(garbage, Buffer.from('W\x00\x1b[2J\nsecond line'))
+  const text = region.kubeconfig().replace(/https:\/\/[^"'\s]+/, 'https://127.0.0.1:1')
+  await writeFile(silent, text, { mode: 0o600 })
+  for (const [kubeconfig, says] of [
+    [garbage, /^skerry-agent export: the kubeconfig \S+garbage cannot be used: [^\n]+\nSee --help\.\n$/],
+    [silent, /^skerry-agent export: GET [^\n]+: no answer \(ECONNREFUSED\)\nSee --help\.\n$/],
+  ] as const) {
+    const { code, err } = await run(exportCommand, '--kubeconfig', kubeconfig)
+    assert.equal(code, exitCodes.failed, err)
+    assert.match(err, says)
+    assert.ok(!err.includes('second line') && !err.includes('\u001b'), err)
+  }
+})
+
 test('what cannot be opened says so', async () => {
   const rsa = join(folder, 'rsa.pem')
   await writeFile(rsa, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }))

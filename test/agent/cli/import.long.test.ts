@@ -116,6 +116,16 @@ for (const [words, says] of [
     assert.match(err, says)
   })
 
+test('an import without a configuration says where there is one', async () => {
+  const err: string[] = []
+  const code = await importCommand(['-'], {}, { out: () => {}, err: (text) => err.push(text) }, Readable.from([bytes]))
+  assert.equal(code, exitCodes.notAsked)
+  assert.match(
+    err.join(''),
+    /^skerry-agent import: there is no \/etc\/skerry\/agent\.yaml: run the command in a pod of the agent, or name .*--config$/m,
+  )
+})
+
 test('with that right, a packed file is imported, and its progress is told', async () => {
   for (const object of importRight) await installObject(region.admin, object)
   await until('the right is in effect', async () => !(await run(['--dry-run', gone])).out.includes('may not make volumes'))
