@@ -132,13 +132,13 @@ export class Execution {
       const { reason, message, action } = progress
       return this.#end({ phase: 'Failed', reason, message, ...(action !== undefined && { action }), blockers: await this.#blockers() })
     }
-    await this.#noteWaiting(progress.message)
+    await this.#noteWaiting(progress)
     return progress.recheckMs ?? this.#config.recheckMs
   }
 
   /** Records what the operation waits for and its obstacles, if they have changed. */
-  async #noteWaiting(message: string | undefined): Promise<void> {
-    const blockers = await this.#blockers()
+  async #noteWaiting({ message, obstacle }: Extract<Progress, { next: 'wait' }>): Promise<void> {
+    const blockers = [...(obstacle ? [obstacle] : []), ...(await this.#blockers())]
     const [first] = blockers
     const { status } = this.#record.current
     const said = first?.message ?? message

@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../../shared/kubernetes/objects.ts'
 import type { OperatorFailures } from '../../region/operator-failures.ts'
 import type { DatabaseSql } from '../../region/sql.ts'
 import type { Secrets, Target } from '../../resources/kind.ts'
-import type { Operation, OperationStatus, StepRecord } from '../../resources/operation.ts'
+import type { Obstacle, Operation, OperationStatus, StepRecord } from '../../resources/operation.ts'
 import type { OwnRequest } from '../own-request.ts'
 import type { WorkCluster } from './cluster.ts'
 
@@ -11,8 +11,11 @@ import type { WorkCluster } from './cluster.ts'
 export type Progress =
   /** A step ended; call again at once. */
   | { next: 'again' }
-  /** Call again when the target changes, or after a while; after `recheckMs` if no watch reports the expected change. */
-  | { next: 'wait'; message?: string | undefined; recheckMs?: number }
+  /**
+   * Call again when the target changes, or after a while; after `recheckMs` if no watch reports the expected change.
+   * `obstacle`: what the step itself finds in its way. It is shown before those of the target.
+   */
+  | { next: 'wait'; message?: string | undefined; recheckMs?: number; obstacle?: Obstacle | undefined }
   /** `observed`: the target's object when nothing was left to do. */
   | { next: 'done'; message?: string; observed?: OperationStatus['observed'] }
   | { next: 'failed'; reason: string; message: string; action?: string }

@@ -1,8 +1,12 @@
 import type { KindName, KubernetesObject } from '../../../shared/kubernetes/objects.ts'
-import { describeObject, listed } from '../../region/obstacles/evidence.ts'
+import { visible } from '../../../shared/visible.ts'
+import { shortened } from '../../backups/state.ts'
+import { cures } from '../../region/obstacles/cures.ts'
+import { describeObject, listed, tell } from '../../region/obstacles/evidence.ts'
 import { readDatabase } from '../../resources/cratedb.ts'
 import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { label } from '../../resources/labels.ts'
+import type { Obstacle } from '../../resources/operation.ts'
 import {
   memberMarks,
   type SnapshotSet,
@@ -23,8 +27,6 @@ type Note = { members: SnapshotMember[]; group?: { class: string; beta: boolean 
 
 /** How often the snapshots are looked at, in milliseconds: nothing watches them. */
 const recheckMs = 500
-/** A message of the storage driver is shown up to this length. */
-const mostOfMessage = 500
 
 /** The names of the data claims of a database's nodes, also of those of a suspended database. */
 export function claimNamesOf(cratedb: KubernetesObject): string[] {
@@ -135,14 +137,23 @@ function isReady({ status }: KubernetesObject): boolean {
 
 /** @param all what may have an error to tell @param made the snapshots among them */
 function waitFor(all: KubernetesObject[], count: number, made = all): Progress {
-  const failing = all.find(({ status }) => typeof status?.error?.message === 'string')
+  const ready = `${made.filter(isReady).length} of ${count} volume snapshots are ready.`
+  const failing = all.find((object) => !isReady(object) && typeof object.status?.error?.message === 'string')
   const silent = all.find(({ status }) => status === undefined)
-  const why = failing
-    ? ` ${describeObject(failing)} says: ${String(failing.status.error.message).slice(0, mostOfMessage)} The snapshot controller goes on trying.`
-    : silent
-      ? ` The snapshot controller has not taken up ${describeObject(silent)} yet.`
-      : ''
-  return { next: 'wait', recheckMs, message: `${made.filter(isReady).length} of ${count} volume snapshots are ready.${why}` }
+  const why = silent ? ` The snapshot controller has not taken up ${describeObject(silent)} yet.` : ''
+  return { next: 'wait', recheckMs, message: `${ready}${why}`, obstacle: failing && obstacleOf(failing, ready) }
+}
+
+/** What the storage driver says is not final: the snapshot controller goes on trying. */
+function obstacleOf(failing: KubernetesObject, ready: string): Obstacle {
+  const evidence = describeObject(failing)
+  const said = shortened(visible(String(failing.status.error.message).replace(/\s+/g, ' ').trim()))
+  return tell({
+    code: 'VolumeSnapshotFailing',
+    message: `${ready} ${evidence} says: ${said} The snapshot controller goes on trying.`,
+    evidence,
+    cures: [cures.VolumeSnapshotFailing.fix()],
+  })
 }
 
 function gone(what: string[]): Progress {

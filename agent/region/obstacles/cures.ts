@@ -72,6 +72,14 @@ const ofBackups = {
   },
 }
 
+const ofVolumeSnapshots = {
+  VolumeSnapshotFailing: {
+    fix: advises(
+      'Fix what the storage driver says: the snapshot controller tries again by itself. Once the operation has ended, repeat the request.',
+    ),
+  },
+}
+
 /** Of operations that nobody works on. */
 const ofTheQueue = {
   NoLeader: {
@@ -332,4 +340,14 @@ const ofTheTunnel = {
 }
 
 /** All cures, by the code of the obstacle that proposes them. */
-export const cures = { ...ofTheRegion, ...ofBackups, ...ofTheQueue, ...ofProjects, ...ofNodes, ...ofPods, ...ofVolumes, ...ofTheTunnel }
+export const cures = {
+  ...ofTheRegion,
+  ...ofBackups,
+  ...ofVolumeSnapshots,
+  ...ofTheQueue,
+  ...ofProjects,
+  ...ofNodes,
+  ...ofPods,
+  ...ofVolumes,
+  ...ofTheTunnel,
+}

@@ -166,6 +166,38 @@ test('the plan of the deletion of their project says that they go with it', asyn
   )
 })
 
+test('what the driver says is told in one bounded line, before what stands in the way of the database, and at the deadline', async () => {
+  storage.hold(true, names[1])
+  storage.fail(names[1] ?? '', `rpc error: code = Internal\n\tdesc = the pool is full\u202e ${'x'.repeat(1_000)}`)
+  const operator = pathOf(kinds.Deployment, 'crate-operator', 'crate-operator')
+  const scale = (replicas: number) =>
+    scene.region.admin.request({
+      ...{ method: 'PATCH', path: operator, contentType: 'application/merge-patch+json', body: { spec: { replicas } } },
+    })
+  await scale(0)
+  const { body } = await take({}, {} as never)
+  const says = /^2 of 3 .* says: rpc error: code = Internal desc = the pool is full‹U\+202E› x+… The snapshot controller goes on trying\.$/
+  const message = await whenSaid(body.id, says)
+  assert.ok(message.length < 800, message)
+  const codes = await until('the operator is missed too', async () => {
+    const found = (await shown(body.id)).blockers.map(({ code }: { code: string }) => code)
+    return found.length > 1 && found
+  })
+  assert.deepEqual(codes, ['VolumeSnapshotFailing', 'OperatorNotRunning'])
+  scene.region.pass(25 * 3_600_000)
+  await scene.region.journal.whenEnded(body.id, 60_000, new AbortController().signal)
+  const failed = await shown(body.id)
+  assert.deepEqual([failed.phase, failed.reason], ['Failed', 'DeadlineExceeded'])
+  assert.match(
+    failed.message,
+    /^Not done within 86400 s, in the step "snapshot-volumes": 2 of 3 .* says: rpc error: code = Internal desc = the/,
+  )
+  assert.match(failed.cure, /is not whole: delete the volume snapshots .* Fix what the storage driver says/)
+  storage.fail(names[1] ?? '')
+  storage.hold(false, names[1])
+  await scale(1)
+})
+
 test('a cluster that serves groups as v1beta2 alone is asked for one of these', async () => {
   const { admin } = scene.region
   await makeSnapshotClass(admin, 'VolumeGroupSnapshotClass', 'older')
