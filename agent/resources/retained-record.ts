@@ -91,7 +91,7 @@ export function lastingAnnotations(annotations: Record<string, string> = {}): Re
 }
 
 /** A CrateDB without what describes only the object that is gone. */
-export function asItStood({ metadata, spec = {} }: KubernetesObject): NonNullable<RetainedDatabaseSpec['cratedb']> {
+function asItStood({ metadata, spec = {} }: KubernetesObject): NonNullable<RetainedDatabaseSpec['cratedb']> {
   // A restore that was on names a Secret that is gone, and would begin again.
   const { restoreSnapshot: _, ...cluster } = spec.cluster ?? {}
   return {
