@@ -119,13 +119,11 @@ export async function runVolumes(world: World): Promise<VolumeStandIn> {
     await world.create('Event', event, { fieldManager })
   }
 
-  /** Deletes the volume of a deleted claim, unless its reclaim policy keeps it. */
+  /** The volume of a deleted claim is released, as the real controller does. Its provisioner deletes it then, if its policy says so. */
   async function release(claim: KubernetesObject): Promise<void> {
     const volume = volumes.get(claim.spec.volumeName ?? '')
-    if (volume?.spec.csi?.driver !== provisioner || volume.spec.claimRef?.uid !== claim.metadata.uid) return
-    if (volume.spec.persistentVolumeReclaimPolicy === 'Delete') await world.remove('PersistentVolume', volume.metadata)
-    else if (binds)
-      await world.patch('PersistentVolume', volume.metadata, { status: { phase: 'Released' } }, { fieldManager, subresource: 'status' })
+    if (!binds || volume?.spec.csi?.driver !== provisioner || volume.spec.claimRef?.uid !== claim.metadata.uid) return
+    await world.patch('PersistentVolume', volume.metadata, { status: { phase: 'Released' } }, { fieldManager, subresource: 'status' })
   }
 
   const lookAtAll = () => {
