@@ -8,7 +8,7 @@ import type { Heard } from './registration/names.ts'
 import { Registrar, type RegistrarConfig } from './registration/registrar.ts'
 import type { LinkState, LinkStore } from './registration/state.ts'
 import type { Transport } from './transport.ts'
-import { caChanged, TrustKeeper } from './trust-keeper.ts'
+import { caChanged, TrustKeeper, type TrustParts } from './trust-keeper.ts'
 
 export type LinkParts = {
   store: LinkStore
@@ -42,7 +42,11 @@ export class Link {
     this.#parts = parts
     this.#cloud = cloud
     this.cloudClock = parts.cloudClock ?? new CloudClock(clock)
-    const save = async (trust: NonNullable<LinkState['trust']>) => this.#known(await store.change((state) => ({ ...state, trust })))
+    const save: TrustParts['save'] = async (edit) => {
+      const state = await store.change((present) => ({ ...present, trust: edit(present.trust) }))
+      this.#known(state)
+      return state.trust
+    }
     this.#trust = new TrustKeeper({ cloud, transport, log, save })
     this.#registrar = new Registrar(config, {
       store,

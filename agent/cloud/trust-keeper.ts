@@ -5,7 +5,15 @@ import type { JoinSecret, KnownTrust, LinkState } from './registration/state.ts'
 import type { Transport } from './transport.ts'
 import { followTrust, numberOf, pinnedAnchor, readTrust } from './trust.ts'
 
-export type TrustParts = { cloud: string; transport: Transport; log: Log; save: (trust: KnownTrust) => Promise<void> }
+export type TrustParts = {
+  cloud: string
+  transport: Transport
+  log: Log
+  /** Changes what is stored of the trust in the cloud, and trusts it. */
+  save: (edit: TrustEdit) => Promise<KnownTrust | undefined>
+}
+
+type TrustEdit = (stored: KnownTrust | undefined) => KnownTrust
 
 /**
  * By what the cloud is trusted: takes the documents in which it announces another CA or other keys, and fetches them when its certificate or
@@ -37,7 +45,8 @@ export class TrustKeeper {
     // The same document comes with each answer until the change.
     if (numberOf(document) <= known.sequence || document === this.#useless) return
     try {
-      await this.#take(await readTrust(document, { cloud, known }), 'announced')
+      const trust = await readTrust(document, { cloud, known })
+      await this.#take(() => trust, 'announced')
     } catch (error) {
       if (!(error instanceof CloudFault)) throw error
       this.#useless = document
@@ -56,7 +65,7 @@ export class TrustKeeper {
     if (known.keys === undefined) return false
     const trust = await followTrust(await transport.fetchTrust(signal), { cloud, known })
     if (trust === undefined) return false
-    await this.#take(trust, 'fetched')
+    await this.#take(() => trust, 'fetched')
     return true
   }
 
@@ -78,21 +87,25 @@ export class TrustKeeper {
     }
     if (pin !== undefined) {
       const anchor = await transport.fetchTrust(signal).then((published) => pinnedAnchor(published, pin), unlessFault)
-      if (anchor !== undefined && !known.anchors.includes(anchor)) return this.#take({ ...known, anchors: [anchor] }, 'pinned')
+      if (anchor !== undefined && !known.anchors.includes(anchor)) return this.#take((stored) => this.#pinned(anchor, stored), 'pinned')
       why = 'No CA certificate in its trust document that could vouch for it has the key that the installation token pins.'
     }
     throw caChanged(fault, why)
   }
 
-  #known({ trust }: LinkState): KnownTrust {
+  #known({ trust }: Pick<LinkState, 'trust'>): KnownTrust {
     const { cloud } = this.#parts
     return trust?.cloud === cloud ? trust : { cloud, sequence: 0, anchors: [] }
   }
 
-  async #take(trust: KnownTrust, how: 'announced' | 'fetched' | 'pinned'): Promise<void> {
-    await this.#parts.save(trust)
-    this.use(trust)
-    this.#parts.log.info({ how, sequence: trust.sequence, anchors: trust.anchors.length }, 'trust in the cloud changed')
+  /** The key that came with a token is not kept with its pin: the cloud has not signed anything with it yet, and it may be of another token. */
+  #pinned(anchor: string, trust: KnownTrust | undefined): KnownTrust {
+    return { ...this.#known({ trust }), anchors: [anchor] }
+  }
+
+  async #take(edit: TrustEdit, how: 'announced' | 'fetched' | 'pinned'): Promise<void> {
+    const trust = await this.#parts.save(edit)
+    this.#parts.log.info({ how, sequence: trust?.sequence, anchors: trust?.anchors.length }, 'trust in the cloud changed')
   }
 }
 

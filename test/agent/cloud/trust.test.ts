@@ -6,6 +6,7 @@ import type { Transport } from '../../../agent/cloud/transport.ts'
 import { pinOf } from '../../../agent/cloud/trust.ts'
 import { createUndiciTransport } from '../../../agent/cloud/undici-transport.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { HonestCloud } from '../../cloud/honest-cloud.ts'
 import { serveCloud } from '../../cloud/serve.ts'
 import { tokenWith, World } from '../../cloud/world.ts'
 import { createServingCertificate } from '../../cluster/index.ts'
@@ -202,6 +203,27 @@ test('the first contact with a cloud that has its own CA is by the pin in the to
   await renewalIsDue(world)
   await world.until(world.link(), 'Ready')
   assert.equal(world.content.state?.trust?.sequence, 2, 'from then on the documents count')
+})
+
+test('a key that came with a token in vain is not kept: that of the next token counts', async (t) => {
+  const { served, cloud, world } = await overTls(t, { isConfigured: false })
+  await cloud.publish({ anchors: [served.ca] })
+  const pin = pinOf(served.ca) ?? assert.fail()
+  const give = (id: string, cloudKey: string) => {
+    world.give(tokenWith({ id, pin }))
+    Object.assign(world.content.join ?? assert.fail(), { cloudKey })
+  }
+  const link = world.link()
+  give('wrong', new HonestCloud('https://another.example.org', Date.now).key)
+  await world.until(link, 'Claiming', { steps: 3 })
+  assert.equal(world.content.status?.reason, 'KeyChanged')
+  assert.deepEqual(
+    world.content.state?.trust,
+    { cloud: cloud.origin, sequence: 0, anchors: [served.ca] },
+    'the pin vouches for the CA alone',
+  )
+  give('right', cloud.key)
+  await world.until(link, 'Ready')
 })
 
 test('untrusted: without a pin, or with that of another CA, nothing is sent to a cloud that nobody vouches for', async (t) => {
