@@ -138,7 +138,9 @@ export class Execution {
 
   /** Records what the operation waits for and its obstacles, if they have changed. */
   async #noteWaiting({ message, obstacle }: Extract<Progress, { next: 'wait' }>): Promise<void> {
-    const blockers = [...(obstacle ? [obstacle] : []), ...(await this.#blockers())]
+    // Where those of the target cannot be determined, they are as before, with the one of the step.
+    const others = (await this.#blockers()).filter(({ code }) => code !== obstacle?.code)
+    const blockers = [...(obstacle ? [obstacle] : []), ...others]
     const [first] = blockers
     const { status } = this.#record.current
     const said = first?.message ?? message
