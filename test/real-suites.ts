@@ -29,7 +29,7 @@ const isApart = (file: string) =>
 const suites = files.filter((file) => file.endsWith('.long.test.ts') || !isApart(file)).sort()
 process.stdout.write(`${suites.length} of ${files.length} test files meet a cluster, or take long\n`)
 
-// More than there are processors: each waits for its control plane half of the time.
+// One more than two processors can do at once: with two, a third of the time was idle.
 const args = ['--test', '--test-concurrency=3', '--test-reporter=spec', ...suites]
 const child = spawn(process.execPath, args, { env: { ...process.env, SKERRY_CLUSTER: 'real' }, stdio: 'inherit' })
 const [code] = await once(child, 'exit')
