@@ -1,9 +1,8 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { text } from 'node:stream/consumers'
-import { promisify } from 'node:util'
+import { buildBundles } from './bundles.ts'
 
 /*
  * What `npm test` runs: every test file whose name does not say that it needs a real peer, or takes long. The files of a folder share a
@@ -70,11 +69,8 @@ async function lane(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runSuite(...next)
 }
 
-/** Emptied first: what an earlier build left is nobody's. */
-const bundles = 'node_modules/.cache/bundles'
-await rm(bundles, { recursive: true, force: true })
-await promisify(execFile)(process.execPath, ['deploy/build.ts', bundles])
-const env = { ...process.env, SKERRY_BUNDLES: bundles }
+await using bundles = await buildBundles()
+const env = { ...process.env, SKERRY_BUNDLES: bundles.folder }
 
 const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(1)
 const begun = performance.now()

@@ -11,7 +11,10 @@ export type Daemon = {
   name: string
   /** Undefined if it could not be started. */
   pid: number | undefined
-  /** Ends the process and resolves when it is gone. */
+  /** Takes no processor time from the one to the other. */
+  pause(): void
+  proceed(): void
+  /** Ends the process, paused or not, and resolves when it is gone. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
   /** Resolves when the process is gone. */
   ended: Promise<void>
@@ -25,7 +28,7 @@ export type Daemon = {
 export type Daemons = {
   /** Their folder, which `stop()` removes. */
   folder: string
-  start(name: string, path: string, args: string[]): Daemon
+  start(name: string, path: string, args: string[], env?: NodeJS.ProcessEnv): Daemon
   /** Ends all of them, the last started first, and removes the folder. */
   stop(): Promise<void>
 }
@@ -57,10 +60,10 @@ export function createDaemons(): Daemons {
 
   return {
     folder,
-    start(name, path, args) {
+    start(name, path, args, env = process.env) {
       const log = join(folder, `${name}.log`)
       const fd = openSync(log, 'a')
-      const child = spawn(path, args, { stdio: ['ignore', fd, fd], cwd: folder, detached: true }) // Ctrl-C is for whoever stops them
+      const child = spawn(path, args, { env, stdio: ['ignore', fd, fd], cwd: folder, detached: true }) // Ctrl-C is for whoever stops them
       closeSync(fd)
       if (child.pid !== undefined) told.write(`started ${child.pid}\n`)
       const daemon = asDaemon(name, child, log, () => told.write(`ended ${child.pid}\n`))
@@ -111,8 +114,11 @@ function asDaemon(name: string, child: ChildProcess, log: string, onExit: () => 
     pid: child.pid,
     ended: gone,
     exit: undefined,
+    pause: () => void child.kill('SIGSTOP'),
+    proceed: () => void child.kill('SIGCONT'),
     async kill(signal) {
       if (!daemon.exit) child.kill(signal)
+      if (!daemon.exit) child.kill('SIGCONT')
       await gone
     },
     logTail: () => tailOf(readFileSync(log, 'utf8').trimEnd().split('\n')),
