@@ -20,10 +20,19 @@ export async function whenAllEnded(admin: Cluster, withinMs: number): Promise<Op
       const left = open.map(
         ({ metadata, spec, status }) => `${metadata.name} ${spec.action} ${JSON.stringify(spec.target)} ${JSON.stringify(status)}`,
       )
-      throw new Error(`${open.length} operations have not ended within ${withinMs} ms:\n${left.join('\n')}`)
+      const held = await Promise.all(open.slice(0, 3).map((operation) => crateDbOf(admin, operation)))
+      throw new Error(`${open.length} operations have not ended within ${withinMs} ms:\n${[...left, ...new Set(held)].join('\n')}`)
     }
     await sleep(250)
   }
+}
+
+/** What the Crate Operator has noted about the database of an operation: why it waits. */
+async function crateDbOf(admin: Cluster, { spec: { target } }: Operation): Promise<string> {
+  if (target.kind !== 'database') return ''
+  const path = pathOf(kinds.CrateDB, namespaceOf(target.project), target.database)
+  const read = await admin.request<KubernetesObject>({ method: 'GET', path }).catch((error: Error) => error.message)
+  return JSON.stringify(read)
 }
 
 async function ledgerOf(admin: Cluster): Promise<Operation[]> {

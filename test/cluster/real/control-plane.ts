@@ -14,8 +14,8 @@ import { createDaemons, type Daemon, type Daemons, startAsKubelet } from './proc
 import { createSigningKey } from './signing-key.ts'
 
 const startWithinMs = 120_000
-/** An API server spends a seventh of its processor time on collecting what it no longer needs; tests have the memory. */
-const spendingMemory = { ...process.env, GOGC: '400' }
+/** An API server spends a seventh of its processor time on collecting what it no longer needs; a test has memory to spare. */
+const spendingMemory = { ...process.env, GOGC: '400', GOMEMLIMIT: '800MiB' }
 
 /** A control plane of real programs: etcd and kube-apiserver with RBAC; kube-controller-manager once it is started. */
 export type ControlPlane = {

@@ -3,7 +3,7 @@ import { type PooledPlane, startPooledPlane } from './plane.ts'
 
 /** A further plane costs as much processor time as waiting this long is worth. */
 const worthWaitingMs = 10_000
-/** Each takes half a gigabyte. */
+/** Each takes most of a gigabyte. */
 const mostIdle = 6
 
 /** Control planes of one process, lent one after another. */
