@@ -6,7 +6,7 @@ import { type DatabaseTarget, namespaceOf, type Step } from '../../resources/kin
 import { isSuspended, refuseFaults, seconds } from '../deciding/decision.ts'
 import { databaseOfRequest } from '../deciding/present.ts'
 import type { Progress, WorkContext } from '../work/context.ts'
-import { busy, isBusy, readCrateDB } from '../work/database-steps.ts'
+import { readCrateDB, untilIdle } from '../work/database-steps.ts'
 import { type Action, databaseRequest, emptyBody } from './action.ts'
 
 /**
@@ -91,7 +91,8 @@ async function leave(context: WorkContext<DatabaseTarget>): Promise<string | und
 
 async function begin(context: WorkContext<DatabaseTarget>, current: KubernetesObject, pods: KubernetesObject[]): Promise<Progress> {
   // Never during another change, which may restart nodes itself.
-  if (isBusy(current)) return busy
+  const wait = await untilIdle(context, current)
+  if (wait) return wait
   const masterFirst = (pod: KubernetesObject) => (pod.metadata.labels?.['cloud.crate.io/node-name'] === 'master' ? 0 : 1)
   const ordered = pods.toSorted((a, b) => masterFirst(a) - masterFirst(b) || a.metadata.name.localeCompare(b.metadata.name))
   await context.begin('restart', { pods: ordered.map(({ metadata }) => ({ name: metadata.name, uid: metadata.uid })) })

@@ -23,7 +23,7 @@ import { type DatabaseTarget, namespaceOf } from '../../resources/kind.ts'
 import { isSamePlace, keysIn, type StoredSnapshots, snapshotSecretName } from '../../resources/snapshots.ts'
 import { recordBackupState } from './backup-state.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
-import { busy, isBusy, readCrateDB } from './database-steps.ts'
+import { readCrateDB, untilIdle } from './database-steps.ts'
 import { ensureRepository } from './own-repository.ts'
 import { dropOne, folderOf } from './retention.ts'
 
@@ -73,7 +73,8 @@ async function beginNext(context: Context, current: KubernetesObject): Promise<P
   const next = Object.keys(steps).find((name) => !isDone(context.operation, name))
   if (next === undefined) return { next: 'done', ...outcomeOf(context) }
   // Before it begins it holds up nobody: a request with another state comes first.
-  if (next === 'repository' && isBusy(current)) return busy
+  const wait = next === 'repository' ? await untilIdle(context, current) : undefined
+  if (wait) return wait
   await context.begin(next)
   return { next: 'again' }
 }
@@ -92,7 +93,8 @@ async function unable(context: Context, snapshots: StoredSnapshots | undefined):
 
 async function advanceRepository({ context, current, snapshots }: Backup): Promise<Progress> {
   const { sql, target } = context
-  if (isBusy(current)) return busy
+  const wait = await untilIdle(context, current)
+  if (wait) return wait
   const other = await otherSnapshot(sql, target)
   if (other) return { next: 'wait', message: `Another snapshot is being taken: ${other}. One at a time.`, recheckMs: 2_000 }
   const secret = await readKeys(context)
@@ -178,7 +180,8 @@ function timesOf({ operation, clock }: Context, { started }: Snapshot): { starte
 async function begin({ context, current, note }: Backup, name: string): Promise<Progress> {
   const { sql, target } = context
   if (!note.begun) {
-    if (isBusy(current)) return busy
+    const wait = await untilIdle(context, current)
+    if (wait) return wait
     const other = await otherSnapshot(sql, target, name)
     if (other) return { next: 'wait', message: `Another snapshot is being taken: ${other}. One at a time.`, recheckMs: 2_000 }
   }

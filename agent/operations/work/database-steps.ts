@@ -45,7 +45,9 @@ function isPlanned(step: StepRecord, plan: Step[]): boolean {
 
 async function begin(context: Context, current: KubernetesObject | undefined, next: Step): Promise<Progress> {
   // What takes a change back replaces the run that is on, and no run reads credentials.
-  if (isBusy(current) && !next.alongside && next.name !== 'credentials') return busy
+  const mayInterrupt = next.alongside !== undefined || next.name === 'credentials'
+  const wait = mayInterrupt ? undefined : await untilIdle(context, current)
+  if (wait) return wait
   const refBefore = runRef(current, next.name)
   await context.begin(next.name, refBefore === undefined ? {} : { refBefore })
   return write(context, current, next)
@@ -56,8 +58,12 @@ export function isBusy(current: KubernetesObject | undefined): boolean {
   return current !== undefined && readOperatorRun(current).state !== 'ended'
 }
 
-/** The progress while the operator is working. */
-export const busy: Progress = { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+/** The progress while the operator is working; undefined if it is not. What would make it work without end is removed. */
+export async function untilIdle(context: Pick<Context, 'cluster'>, current: KubernetesObject | undefined): Promise<Progress | undefined> {
+  if (current === undefined || !isBusy(current)) return undefined
+  if (await dropStaleRecords(context, current)) return { next: 'again' }
+  return { next: 'wait', message: 'The Crate Operator is still busy with an earlier change.' }
+}
 
 /** Steps in which the operator has no part: they end as soon as they are written. */
 const ownSteps = new Set(['annotate', 'snapshots', 'credentials', 'backup-place'])
@@ -118,9 +124,10 @@ async function judge(context: Context, current: KubernetesObject | undefined, st
 
 /**
  * A pass of the abandoned run that was on when the change was taken back writes its records afterwards. Those of handlers that ended then are
- * of no run, and the present run waits for them without end: it does their work again if they are gone.
+ * of no run, and the present run waits for them without end: it does their work again if they are gone. Whoever waits for the run sees to that:
+ * the step that took the change back, or what follows after its cancellation.
  */
-async function dropStaleRecords({ cluster }: Context, current: KubernetesObject): Promise<boolean> {
+async function dropStaleRecords({ cluster }: Pick<Context, 'cluster'>, current: KubernetesObject): Promise<boolean> {
   const stale = staleRecords(current)
   if (stale.length === 0) return false
   const { namespace = '', name, resourceVersion } = current.metadata

@@ -9,7 +9,7 @@ import { label } from '../../resources/labels.ts'
 import type { StoredRestore } from '../../resources/restore.ts'
 import { advanceChild } from './child.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
-import { busy, isBusy, readCrateDB } from './database-steps.ts'
+import { readCrateDB, untilIdle } from './database-steps.ts'
 import { advanceConnect, advanceDisconnect } from './repository.ts'
 import { advanceSqlRestore, failingAfterRefusals } from './restore-by-sql.ts'
 
@@ -23,7 +23,9 @@ export async function advanceOwnRestore(context: Context, asked: StoredRestore):
   if (!spec.snapshots) return { next: 'failed', reason: 'NoSnapshots', message: 'The database no longer has snapshots of its own.' }
   const { project, database } = context.target
   const into = { project, database: asked.into ?? database }
-  if (asked.into === undefined && !isDone(context.operation, 'connect') && isBusy(source)) return busy
+  const isToBegin = asked.into === undefined && !isDone(context.operation, 'connect')
+  const wait = isToBegin ? await untilIdle(context, source) : undefined
+  if (wait) return wait
   const place = spec.snapshots.s3
   const { repository: createdWith } = readBackupState(source)
   const job = { into, snapshot: asked.snapshot, selection: selectionOf(asked) }

@@ -17,7 +17,7 @@ import {
 } from '../../resources/volume-snapshot-objects.ts'
 import { dataClaimsOf, planSnapshots, type SnapshotMember } from '../../resources/volume-snapshots.ts'
 import { isDone, type Progress, type WorkContext } from './context.ts'
-import { busy, isBusy, readCrateDB } from './database-steps.ts'
+import { readCrateDB, untilIdle } from './database-steps.ts'
 import { readSnapshotFacts } from './snapshot-facts.ts'
 
 type Context = WorkContext<DatabaseTarget>
@@ -56,7 +56,8 @@ async function begin(context: Context): Promise<Progress> {
   if (!current || current.metadata.deletionTimestamp !== undefined)
     return { next: 'failed', reason: 'Disappeared', message: 'The database was deleted before its volumes were taken.' }
   // A node that comes or goes has a volume that is in none of the sets, or in all.
-  if (isBusy(current)) return busy
+  const wait = await untilIdle(context, current)
+  if (wait) return wait
   const { volumeSnapshotClass } = (context.operation.spec.parameters ?? {}) as { volumeSnapshotClass?: string }
   const facts = await readSnapshotFacts(context.cluster, context.target)
   const { suspended } = readDatabase(current)

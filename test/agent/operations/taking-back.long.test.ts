@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { actions } from '../../../agent/operations/actions/index.ts'
 import { readOperatorRun } from '../../../agent/resources/cratedb-run.ts'
+import { Problem } from '../../../shared/errors.ts'
 import { type KindName, type KubernetesObject, kinds, pathOf } from '../../../shared/kubernetes/objects.ts'
 import { createNodes, until } from '../../cluster/index.ts'
 import { smallDatabase } from './acting-region.ts'
@@ -227,12 +228,16 @@ test('a creation that waits for a host goes on with fewer nodes', async () => {
   await assertSettled('narrow', 3)
 })
 
-test('a pass of the abandoned run that writes its records late holds up nothing', async () => {
-  await standing('drift', 3)
-  await waiting('drift', { nodes: { count: 4 } })
-  const path = pathOf(kinds.CrateDB, 'project-harbour', 'drift')
+/**
+ * Has a pass of the abandoned run write its records after the change was taken back: right after the agent's second write, the apply.
+ * @param part the part of the run that ended in that pass
+ * @param then runs before the agent gets the answer
+ * @returns whether that has happened
+ */
+function withLatePass(id: string, part: 'before_cluster_update' | 'scale', then: () => Promise<unknown> = async () => {}): () => boolean {
+  const path = pathOf(kinds.CrateDB, 'project-harbour', id)
   const { operator } = scene.region.standIns
-  const key = 'operator.cloud.crate.io/cluster_update.before_cluster_update'
+  const key = `operator.cloud.crate.io/cluster_update.${part}`
   const ended = { started: '2026-01-31T12:00:00.000000', stopped: '2026-01-31T12:00:01.000000', purpose: 'update', retries: 1 }
   const body = { metadata: { annotations: { [key]: JSON.stringify({ ...ended, success: true, failure: false }) } } }
   let late = false
@@ -245,14 +250,36 @@ test('a pass of the abandoned run that writes its records late holds up nothing'
     late = true
     await scene.region.admin.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
     const { databases } = scene.region.caches
-    await until('it is seen', async () => databases.get('project-harbour/drift')?.metadata.annotations?.[key] !== undefined)
+    await until('it is seen', async () => databases.get(`project-harbour/${id}`)?.metadata.annotations?.[key] !== undefined)
+    await then()
     await operator.resume()
     return answer
   })
+  return () => late
+}
+
+test('a pass of the abandoned run that writes its records late holds up nothing', async () => {
+  await standing('drift', 3)
+  await waiting('drift', { nodes: { count: 4 } })
+  const isLate = withLatePass('drift', 'before_cluster_update')
   await done('PATCH', at('drift'), { nodes: { count: 3 } })
   scene.region.intercept()
-  assert.ok(late)
+  assert.ok(isLate())
   await assertSettled('drift', 3)
+})
+
+test('nor does it to what follows a cancellation', async () => {
+  await standing('lull', 3)
+  await waiting('lull', { nodes: { count: 4 } })
+  const { promise: taken, resolve: take } = Promise.withResolvers<string>()
+  const isLate = withLatePass('lull', 'before_cluster_update', async () => scene.api.call('DELETE', `/v1/operations/${await taken}`))
+  const { body } = await scene.api.call('PATCH', at('lull'), { body: { nodes: { count: 3 } } })
+  take(body.id)
+  assert.equal((await scene.region.ended(await operation(body.id))).status?.phase, 'Cancelled')
+  assert.ok(isLate())
+  scene.region.intercept()
+  await done('POST', `${at('lull')}/actions/restart`)
+  await assertSettled('lull', 3)
 })
 
 test('taking back is repeated if the operator begins between its two writes, also if it goes on with the run that it had begun', async () => {
@@ -389,6 +416,23 @@ test('a node that has started is not dropped: it is scaled down as usual', async
   const second = await done('PATCH', at('spring'), { nodes: { count: 3 } })
   assert.deepEqual(await stepsOf(second.id), ['undo-scale', 'scale'])
   await assertSettled('spring', 3)
+})
+
+test('nothing is held up if the last node has started after all, and the answer to the write that takes it back is lost', async () => {
+  await standing('wake', 3)
+  const fourth = await keepFourthHost(scene.region.admin, 'crate-data-hot-wake-')
+  await waiting('wake', { nodes: { count: 4 } })
+  // So that a pass of the abandoned run ends it. An agent that dies before it records the write knows as little.
+  const isLate = withLatePass('wake', 'scale', async () => {
+    await fourth.give('crate-data-hot-wake-3')
+    await scene.region.standIns.operator.resume()
+    throw new Problem('cluster-unreachable', 'The answer is lost.')
+  })
+  await done('PATCH', at('wake'), { nodes: { count: 2 } })
+  scene.region.intercept()
+  assert.ok(isLate())
+  await fourth.release()
+  await assertSettled('wake', 2)
 })
 
 test('a node that joined during the scaling, and lost its host, is not dropped', async () => {

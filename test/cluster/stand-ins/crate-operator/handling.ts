@@ -107,7 +107,11 @@ const retrySeconds = 30
 export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined; done: boolean }> {
   const { object, purpose, memory, clock, diff } = cycle
   const fingerprint = JSON.stringify(diff)
-  if (memory.fingerprint !== fingerprint || [...memory.finished].some((id) => !isFinished(progressOf(object, id)))) {
+  // Kopf keeps nothing beside the records: without one, a handler runs anew.
+  const isForgotten =
+    [...memory.finished].some((id) => !isFinished(progressOf(object, id))) ||
+    [...memory.asleep.keys()].some((id) => progressOf(object, id) === undefined)
+  if (memory.fingerprint !== fingerprint || isForgotten) {
     memory.asleep.clear()
     memory.finished.clear()
     memory.fingerprint = fingerprint
