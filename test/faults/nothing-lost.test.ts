@@ -47,6 +47,8 @@ afterEach(async () => {
   await region.close()
 })
 
+const allEnded = () => whenAllEnded(region.admin, patienceMs, standIns.operator.explain)
+
 function startAgent(): Promise<AgentProcess> {
   return region.startAgent({
     config: { ...config, databases: { sqlUrl: `${standIns.database.url}/{namespace}/{database}/_sql` } } as never,
@@ -65,7 +67,7 @@ async function forgetEverything(): Promise<void> {
     })
   const { body } = await answered('GET', '/v1/projects', 200)
   for (const { id } of body.items) await answered('DELETE', `/v1/projects/${id}?cascade=true&retainVolumes=false`, 202, 404)
-  await whenAllEnded(region.admin, patienceMs)
+  await allEnded()
   await agent.stop()
   agents = []
   await region.admin.request({ method: 'DELETE', path: pathOf(kinds.Operation, 'skerry') })
@@ -82,7 +84,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
     over.abort()
     const kills = await killing
     assert.ok(kills >= 5, `the agent was killed ${kills} times`)
-    await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
+    await judge(region.admin, workload, await allEnded())
   })
 
   test('when two replicas serve and the leader is killed', async () => {
@@ -96,7 +98,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
       agents = [...agents.filter((agent) => agent !== leader), await startAgent()]
     }
     const workload = await working
-    await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
+    await judge(region.admin, workload, await allEnded())
   })
 
   test('when the API server is cut off for 20 seconds', async () => {
@@ -107,7 +109,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
     await sleep(20_000)
     await cluster.resume()
     const workload = await working
-    await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
+    await judge(region.admin, workload, await allEnded())
   })
 
   // A real API server cannot be told to misbehave.
@@ -123,7 +125,7 @@ describe(`nothing acknowledged is lost (SKERRY_SEED=${seed})`, () => {
       const workload = await sendMixed(client, { total, workers: 6, random: seeded(seed + 3) })
       clearInterval(dropping)
       cluster.faults?.clear()
-      await judge(region.admin, workload, await whenAllEnded(region.admin, patienceMs))
+      await judge(region.admin, workload, await allEnded())
     } finally {
       clearInterval(dropping)
       cluster.faults?.clear()

@@ -9,8 +9,11 @@ import { type KubernetesObject, kinds, pathOf } from '../../shared/kubernetes/ob
 import { faultOfChain } from '../agent/operations/chain.ts'
 import type { Workload } from './workload.ts'
 
-/** Waits until every operation in the ledger has ended. Looks at the API server itself: the agents may be what is broken. */
-export async function whenAllEnded(admin: Cluster, withinMs: number): Promise<Operation[]> {
+/**
+ * Waits until every operation in the ledger has ended. Looks at the API server itself: the agents may be what is broken.
+ * @param explain how far the Crate Operator is with a database, `namespace/name`
+ */
+export async function whenAllEnded(admin: Cluster, withinMs: number, explain?: (database: string) => string): Promise<Operation[]> {
   const until = performance.now() + withinMs
   for (;;) {
     const operations = await ledgerOf(admin).catch(() => undefined)
@@ -20,19 +23,33 @@ export async function whenAllEnded(admin: Cluster, withinMs: number): Promise<Op
       const left = open.map(
         ({ metadata, spec, status }) => `${metadata.name} ${spec.action} ${JSON.stringify(spec.target)} ${JSON.stringify(status)}`,
       )
-      const held = await Promise.all(open.slice(0, 3).map((operation) => crateDbOf(admin, operation)))
+      const held = await Promise.all(open.slice(0, 3).map((operation) => heldUp(admin, operation, explain)))
       throw new Error(`${open.length} operations have not ended within ${withinMs} ms:\n${[...left, ...new Set(held)].join('\n')}`)
     }
     await sleep(250)
   }
 }
 
-/** What the Crate Operator has noted about the database of an operation: why it waits. */
-async function crateDbOf(admin: Cluster, { spec: { target } }: Operation): Promise<string> {
+/** Why the database of an operation may wait: what the Crate Operator has noted, and what stands of it. */
+async function heldUp(admin: Cluster, { spec: { target } }: Operation, explain?: (database: string) => string): Promise<string> {
   if (target.kind !== 'database') return ''
-  const path = pathOf(kinds.CrateDB, namespaceOf(target.project), target.database)
-  const read = await admin.request<KubernetesObject>({ method: 'GET', path }).catch((error: Error) => error.message)
-  return JSON.stringify(read)
+  const namespace = namespaceOf(target.project)
+  const told = (path: string) => admin.request<KubernetesObject & { items?: KubernetesObject[] }>({ method: 'GET', path }).catch(String)
+  const kindsOfChildren = [kinds.StatefulSet, kinds.Pod, kinds.PersistentVolumeClaim, kinds.Secret]
+  const children = kindsOfChildren.map(async (kind) => {
+    const found = await told(pathOf(kind, namespace))
+    return `${kind.plural}: ${typeof found === 'string' ? found : (found.items ?? []).map(inShort).join(', ')}`
+  })
+  const cratedb = await told(pathOf(kinds.CrateDB, namespace, target.database))
+  const explained = explain?.(`${namespace}/${target.database}`) ?? 'unknown'
+  return [JSON.stringify(cratedb), ...(await Promise.all(children)), `the operator: ${explained}`].join('\n')
+}
+
+function inShort({ metadata, status }: KubernetesObject): string {
+  const conditions: { type: string; status: string }[] = status?.conditions ?? []
+  const isReady = conditions.some(({ type, status: met }) => type === 'Ready' && met === 'True')
+  const words = [metadata.name, status?.phase, isReady && 'ready', metadata.deletionTimestamp && 'being deleted']
+  return words.filter(Boolean).join(' ')
 }
 
 async function ledgerOf(admin: Cluster): Promise<Operation[]> {

@@ -6,6 +6,8 @@ export type Queue = {
   add(key: string): void
   /** Adds the key after a pause. If it already waits, the earlier time applies. */
   addAfter(key: string, ms: number): void
+  /** What is about to happen to a key, for a message. */
+  stateOf(key: string): string
   /** Takes no more keys, ends all waits, and resolves once no work is in progress. */
   stop(): Promise<void>
 }
@@ -81,6 +83,11 @@ export function createQueue(work: (key: string, signal: AbortSignal) => Promise<
   return {
     add,
     addAfter,
+    stateOf(key) {
+      const dueInMs = (timers.get(key) ?? Number.NaN) - clock.monotonic()
+      const states = [inHand.has(key) && 'in hand', waiting.has(key) && 'waiting', dueInMs > 0 && `due in ${Math.round(dueInMs)} ms`]
+      return `${states.filter(Boolean).join(', ') || 'at rest'}, failed ${failures.get(key) ?? 0} times`
+    },
     async stop() {
       ending.abort()
       waiting.clear()

@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../client/objects.ts'
 import type { Queue } from '../queue.ts'
 import { type Diff, diffOf } from './diff.ts'
 import { postEvent } from './events.ts'
-import { FailedDependency, Frozen, type Handler, type Memory, Refusal, Retry, runPass, wake } from './handling.ts'
+import { FailedDependency, Frozen, type Handler, type Memory, Refusal, Retry, retryMs, runPass, wake } from './handling.ts'
 import { keyOfDatabase, type Operator } from './operator.ts'
 import { type Essence, essenceOf, lastHandled, type Purpose } from './traces.ts'
 import type { Action } from './webhooks.ts'
@@ -25,6 +25,8 @@ export type Cycles = {
   advance(object: KubernetesObject, signal: AbortSignal): Promise<void>
   /** Something that belongs to the object has changed. */
   wake(key: string): void
+  /** What handlers wait for, for a message. */
+  waitsOf(key: string): string
   forget(key: string): void
 }
 
@@ -110,7 +112,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
     if ([...memory.asleep.values()].includes('later')) {
       memory.wakeAt ??= world.clock.monotonic() + laterMs
       queue().addAfter(key, laterMs)
-    }
+    } else if (memory.asleep.size > 0) queue().addAfter(key, retryMs)
     if (!patch) return
     memory.notBefore = done ? 0 : world.clock.monotonic() + pauseMs
     const body = { ...patch, status: Object.keys(patch.status).length > 0 ? patch.status : undefined }
@@ -125,6 +127,7 @@ export function createCycles(operator: Operator, handlers: Handlers, queue: () =
       const memory = memories.get(key)
       if (memory) wake(memory, 'change')
     },
+    waitsOf: (key) => JSON.stringify([...(memories.get(key)?.asleep ?? [])]),
     forget: (key) => memories.delete(key),
   }
 }

@@ -95,8 +95,8 @@ export type Cycle = {
   retried(id: string, error: Retry): void
 }
 
-/** Seconds that the real operator waits before it tries again; they only show in `delayed`. */
-const retrySeconds = 30
+/** Milliseconds after which the real operator tries again in any case, as `delayed` says. The stand-in does so earlier where something has changed. */
+export const retryMs = 30_000
 
 /**
  * One pass over the handlers of a cycle, as in Kopf: it calls those that are neither finished nor asleep in order, and puts
@@ -115,7 +115,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
     memory.asleep.clear()
     memory.finished.clear()
     memory.fingerprint = fingerprint
-  } else if (memory.asleep.size > 0 && [...memory.asleep].every(([, until]) => !isAwake(until, object))) {
+  } else if (memory.asleep.size > 0 && [...memory.asleep].every(([id, until]) => !isAwake(id, until, cycle))) {
     return { patch: undefined, done: false }
   }
 
@@ -134,7 +134,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
         continue
       }
       const until = memory.asleep.get(handler.id)
-      if (until !== undefined && !isAwake(until, object)) {
+      if (until !== undefined && !isAwake(handler.id, until, cycle)) {
         sleeping.set(handler.id, until)
         allFinished = false
         continue
@@ -183,7 +183,7 @@ export async function runPass(cycle: Cycle): Promise<{ patch: Patch | undefined;
         sleeping.set(handler.id, retry.until)
         if (known?.message !== retry.message) cycle.retried(handler.id, retry)
       }
-      const delayed = timestamp(clock.now() + retrySeconds * 1000)
+      const delayed = timestamp(clock.now() + retryMs)
       touched.set(handler.id, { ...before, delayed, retries: before.retries + 1, message: retry.message, ...below() })
       if (known?.message !== retry.message || retry.until === 'again') worthWriting ||= children.length === 0 || !known
       return false
@@ -231,7 +231,9 @@ function asRetry(error: unknown, signal: AbortSignal): Retry {
   throw error
 }
 
-function isAwake(until: Retry['until'], object: KubernetesObject): boolean {
+function isAwake(id: string, until: Retry['until'], { object, clock }: Cycle): boolean {
+  const { delayed } = progressOf(object, id) ?? {}
+  if (delayed !== undefined && Date.parse(delayed) <= clock.now()) return true
   if (typeof until === 'string') return until === 'again'
   return until.results.some((id) => isFinished(progressOf(object, id)))
 }

@@ -30,6 +30,8 @@ export type { OperatorOptions } from './operator.ts'
  */
 export type CrateOperatorStandIn = {
   faults: Faults
+  /** How far it is with a database, `namespace/name`, for the message of a test that waits in vain. */
+  explain(database: string): string
   /** Ends its process: unfinished work stays as it is, and its Deployment is not ready. */
   pause(): Promise<void>
   /** Starts it again. It continues from what it finds. */
@@ -116,7 +118,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
   }
   let settling = Promise.resolve()
   const settled = () => {
-    settling = settling.then(settle)
+    settling = settling.catch(() => {}).then(settle)
     return settling
   }
 
@@ -127,6 +129,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
   await settled()
   return {
     faults,
+    explain: (database) => running?.explain(database) ?? 'it does not run',
     resume() {
       isPaused = false
       return settled()
@@ -146,7 +149,7 @@ export async function runCrateOperator(world: World, databases: Databases, given
   }
 }
 
-type Running = { stop(): Promise<void>; faultsChanged(database: string | undefined): void }
+type Running = { stop(): Promise<void>; faultsChanged(database: string | undefined): void; explain(database: string): string }
 
 /** The process of the operator, from its start to its end. */
 function run(operator: Operator, cacheOf: (kind: StandInKind) => Collection): Running {
@@ -256,6 +259,10 @@ function run(operator: Operator, cacheOf: (kind: StandInKind) => Collection): Ru
   faultsChanged(undefined)
   return {
     faultsChanged,
+    explain(key) {
+      const isKnown = databases.get(key) ? 'known' : 'unknown'
+      return `${isKnown}, ${queue.stateOf(key)}; asleep: ${cycles.waitsOf(key)}; health: ${healthQueue.stateOf(key)}`
+    },
     async stop() {
       for (const end of endings) end()
       await Promise.all([queue.stop(), secretQueue.stop(), healthQueue.stop()])
