@@ -29,9 +29,12 @@ export type ControlPlane = {
   /** Lets etcd and the API server rest, which otherwise take a twentieth of a processor; `proceed` resolves when they answer again. */
   pause(): void
   proceed(): Promise<void>
-  /** Kills the API server. */
+  /** Kills the API server. The controllers rest until it is back: see `resume`. */
   suspend(): Promise<void>
-  /** Brings it back on the same port. */
+  /**
+   * Brings it back on the same port. Only then the controllers go on: before 1.23, an API server that is starting may say of a custom
+   * resource that there is none, and the garbage collector deletes what belongs to it (kubernetes/kubernetes#104342).
+   */
   resume(): Promise<void>
   stop(): Promise<void>
 }
@@ -82,15 +85,18 @@ async function startWith(
   let apiServer = await startApiServer()
   const minor = await versionOf(binaries['kube-controller-manager'])
   const managerFlags = managerArgs(daemons.folder, { address, minor })
-  let stopManager = async () => {}
+  let manager: Kept | undefined
 
   return {
     access,
     etcdUrl: `http://127.0.0.1:${etcdPort}`,
     startManager() {
-      stopManager = keepRunning(() => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerFlags))
+      manager = keepRunning(() => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerFlags))
     },
-    stopManager: () => stopManager(),
+    async stopManager() {
+      await manager?.stop()
+      manager = undefined
+    },
     pause() {
       for (const daemon of [apiServer, etcd]) daemon.pause()
     },
@@ -98,13 +104,16 @@ async function startWith(
       for (const daemon of [etcd, apiServer]) daemon.proceed()
       await untilReady(access, [etcd, apiServer])
     },
-    // Not SIGTERM: it would keep serving open watches for up to a minute.
-    suspend: () => apiServer.kill('SIGKILL'),
+    async suspend() {
+      manager?.pause()
+      await apiServer.kill('SIGKILL') // not SIGTERM: it would keep serving open watches for up to a minute
+    },
     async resume() {
       apiServer = await startApiServer()
+      manager?.proceed()
     },
     async stop() {
-      await stopManager()
+      await manager?.stop()
       await daemons.stop()
     },
   }
@@ -115,27 +124,44 @@ async function versionOf(manager: string): Promise<number> {
   return minorVersion(stdout)
 }
 
+/** A daemon that is started anew whenever it ends. */
+type Kept = Pick<Daemon, 'pause' | 'proceed'> & {
+  /** Kills it for good. */
+  stop(): Promise<void>
+}
+
 /**
  * Starts a daemon, and anew whenever it ends, as a kubelet would: the controller manager exits if the API server is unreachable while it
  * starts.
- * @returns kills it for good
  */
-function keepRunning(start: () => Daemon): () => Promise<void> {
+function keepRunning(start: () => Daemon): Kept {
   const stopping = new AbortController()
   let daemon = start()
+  let isPaused = false
   async function keep(): Promise<void> {
     for (;;) {
       await daemon.ended
       await sleep(200, undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
       daemon = start()
+      if (isPaused) daemon.pause()
     }
   }
   const kept = keep()
-  return async () => {
-    stopping.abort()
-    await daemon.kill('SIGKILL')
-    await kept
+  return {
+    pause() {
+      isPaused = true
+      daemon.pause()
+    },
+    proceed() {
+      isPaused = false
+      daemon.proceed()
+    },
+    async stop() {
+      stopping.abort()
+      await daemon.kill('SIGKILL')
+      await kept
+    },
   }
 }
 
