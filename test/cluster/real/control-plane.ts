@@ -93,10 +93,7 @@ async function startWith(
     startManager() {
       manager = keepRunning(() => daemons.start('kube-controller-manager', binaries['kube-controller-manager'], managerFlags))
     },
-    async stopManager() {
-      await manager?.stop()
-      manager = undefined
-    },
+    stopManager: async () => manager?.stop(),
     pause() {
       for (const daemon of [apiServer, etcd]) daemon.pause()
     },

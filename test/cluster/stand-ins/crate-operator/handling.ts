@@ -95,7 +95,7 @@ export type Cycle = {
   retried(id: string, error: Retry): void
 }
 
-/** Milliseconds after which the real operator tries again in any case, as `delayed` says. The stand-in does so earlier where something has changed. */
+/** After so many milliseconds the real operator tries again, as `delayed` says; the stand-in also as soon as something has changed. */
 export const retryMs = 30_000
 
 /**
